@@ -1,0 +1,80 @@
+# lanes.sh: the ways in which the tree is built. Sourced by ./dev.
+#
+# A lane is a build folder build/LANE with its own compiler and options. Some lanes (examples, headers, lint,
+# asan-uar, model, mutants) have no meson build of their own; they use one that another lane made.
+
+all_lanes="lint headers gcc examples clang asan asan-uar asan-clang tsan lto lto-clang valgrind model"
+extra_lanes="mutants" # minutes long: only when asked for
+quick_lanes="lint headers gcc examples"
+
+lane_exists() { case " $all_lanes $extra_lanes " in *" $1 "*) true ;; *) false ;; esac; }
+
+lane_needs()
+{
+    case "$1" in
+    gcc | examples) need $packages_test ;;
+    headers) need $packages_test g++ ;;
+    lint) if [ -n "${quick:-}" ]; then need $packages_test; else need $packages_lint; fi ;;
+    model | mutants) need $packages_test g++ relacy-dev ;;
+    *) need $packages_lanes ;;
+    esac
+}
+
+# The build folder that a lane runs from.
+lane_folder()
+{
+    case "$1" in
+    examples | headers | lint | model | mutants) echo gcc ;;
+    asan-uar) echo asan ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# meson's options, one set a lane. The sanitizers get the costly checks as well.
+lane_options()
+{
+    local plain="-Dfaults=true -Dbenches=false -Dexamples=false"
+    local sanitize="$plain -Dbuildtype=debugoptimized -Ddebug_checks=true"
+    case "$1" in
+    gcc) echo "-Dfaults=true -Dwerror=true" ;;
+    clang) echo "$plain -Ddebug_checks=true -Dwerror=true" ;;
+    asan) echo "$sanitize -Db_sanitize=address,undefined" ;;
+    asan-clang) echo "$sanitize -Db_sanitize=address,undefined -Db_lundef=false" ;;
+    tsan) echo "$sanitize -Db_sanitize=thread -Db_lundef=false -Dplain_runner=true" ;;
+    lto | lto-clang) echo "$plain -Db_lto=true" ;;
+    valgrind) echo "$plain -Dbuildtype=debugoptimized -Dvalgrind=true -Dplain_runner=true" ;;
+    bench) echo "-Db_lto=true -Dtests=false -Dexamples=false" ;;
+    esac
+}
+
+# The compiler of a lane, as environment assignments. clang's LTO objects need LLVM's own linker and archiver.
+lane_compiler()
+{
+    case "$1" in
+    lto-clang) echo "CC=clang CC_LD=lld AR=llvm-ar" ;;
+    clang | asan-clang | tsan) echo "CC=clang" ;;
+    *) echo "CC=gcc" ;;
+    esac
+}
+
+show_errors() { grep -E -A 4 'error: |ERROR: |undefined reference' "$1" | head -n 60 | sed 's/^/    | /'; }
+
+# lane_build LANE [TARGET]: configures when needed and builds as much as can be built; what the tools say goes to
+# build/LANE.log.
+lane_build()
+{
+    local name folder log words
+    name=$(lane_folder "$1")
+    folder=build/$name
+    log=$folder.log
+    words="$(lane_compiler "$name") meson setup $(lane_options "$name") $folder"
+    mkdir -p build
+    # A folder that was set up in another way (or not to the end) is made anew.
+    if [ ! -f "$folder/build.ninja" ] || [ "$words" != "$(cat "$folder/setup" 2>/dev/null)" ]; then
+        rm -rf "$folder"
+        # shellcheck disable=SC2086
+        env $words >"$log" 2>&1 || { show_errors "$log"; return 1; }
+        printf '%s\n' "$words" >"$folder/setup"
+    fi
+    ninja -k 0 -C "$folder" ${2:+"$2"} >"$log" 2>&1 || { show_errors "$log"; return 1; }
+}

@@ -1,0 +1,260 @@
+# test.sh: runs the lanes and adds up. Sourced by ./dev.
+#
+# The last line is `N passed, N failed`, over all tests of all lanes. A test runner's word is not taken alone, since
+# each of them has a way to be wrong: Criterion ends with 0 after a leak report, a process that hangs says nothing,
+# one that dies prints no summary, and one that ran no test has not passed.
+
+passed=0 failed=0 skipped=0
+failures=
+
+# Adds a result and prints its line: report LANE NAME PASSED FAILED SKIPPED SECONDS [WHY]
+report()
+{
+    local verdict="$3 passed"
+    passed=$((passed + $3)) failed=$((failed + $4)) skipped=$((skipped + $5))
+    [ "$5" = 0 ] || verdict="$verdict, $5 skipped"
+    if [ "$4" != 0 ]; then
+        verdict="$verdict, $4 FAILED${7:+: $7}"
+        failures="$failures  $1 $2${7:+: $7}"$'\n'
+    fi
+    printf '%-10s %-24s %5s s  %s\n' "$1" "$2" "$6" "$verdict"
+}
+
+# How much less than its full count a stress test does. Full in the plain build; the sanitizers slow a step by 5 to 50.
+lane_scale()
+{
+    [ -z "$quick" ] || { echo 20; return; }
+    case "$1" in
+    gcc) echo 1 ;;
+    clang | lto | lto-clang) echo 4 ;;
+    asan | asan-clang) echo 20 ;;
+    tsan | asan-uar) echo 50 ;;
+    valgrind) echo 1000 ;;
+    *) echo 1 ;;
+    esac
+}
+
+# Seconds after which a test program counts as hung. Longer than a single test's own limit in tests/support/test.h,
+# except in a quick run. SKUA_TEST_LIMIT sets another.
+lane_limit() { if [ -n "${SKUA_TEST_LIMIT:-}" ]; then echo "$SKUA_TEST_LIMIT"; elif [ -n "$quick" ]; then echo 45; else echo 260; fi; }
+
+# Sanitizers write into files: what a test prints may be lost, and a report must fail the run whatever the exit status.
+# UBSan and TSan have no other way to be heard in a process that Criterion started.
+set_sanitizer_options()
+{
+    local common="log_path=$1:abort_on_error=0:print_stacktrace=1"
+    export ASAN_OPTIONS="$common:detect_leaks=1:strict_string_checks=1:check_initialization_order=1"
+    export UBSAN_OPTIONS="$common" LSAN_OPTIONS="$common"
+    export TSAN_OPTIONS="$common:exitcode=66"
+    export ASAN_OPTIONS="$ASAN_OPTIONS:detect_stack_use_after_return=$2"
+    [ ! -f tools/tsan.supp ] || TSAN_OPTIONS="$TSAN_OPTIONS:suppressions=$PWD/tools/tsan.supp"
+}
+
+# The words before a test program: a time limit always; a fixed address layout for the sanitizers, whose shadow
+# memory collides with some random layouts of new kernels; Valgrind in its lane.
+runner_words()
+{
+    printf 'timeout -k 10 %s ' "$(lane_limit "$1")"
+    case "$1" in
+    asan* | tsan) ! setarch -R true 2>/dev/null || printf 'setarch -R ' ;;
+    valgrind)
+        printf '%s ' valgrind -q --fair-sched=yes --error-exitcode=99 --leak-check=full \
+            --errors-for-leak-kinds=definite --num-callers=20 --max-stackframe=16777216
+        [ ! -f tools/valgrind.supp ] || printf -- '--suppressions=%s/tools/valgrind.supp ' "$PWD"
+        ;;
+    esac
+}
+
+# Arguments for Criterion's runner; the plain one takes none. Stress tests run one at a time.
+runner_arguments()
+{
+    case "$1" in tsan | valgrind) return ;; esac
+    case "$2" in stress-*) echo "--verbose --jobs 1" ;; *) echo "--verbose" ;; esac
+}
+
+# Prints "PASSED FAILED" from the summary in a log, or nothing when it has none.
+read_summary()
+{
+    sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+        /Synthesis: Tested: / { gsub(/[^0-9 ]/, ""); tested = $1; good = $2; bad = tested - good; seen = 1 }
+        /^[0-9]+ passed, [0-9]+ failed$/ { good = $1; bad = $3; seen = 1 }
+        END { if (seen) print good, bad }'
+}
+
+# Says what is wrong with a run that its own summary does not show, or nothing: complaint STATUS GOOD BAD FOUND LIMIT
+complaint()
+{
+    if [ "$1" = 124 ] || [ "$1" = 137 ]; then
+        echo "hung, ended after $5 s"
+    elif [ "$4" != 0 ]; then
+        echo "sanitizer report"
+    elif [ -z "$2" ]; then
+        echo "died without a summary, status $1"
+    elif [ "$2" = 0 ] && [ "$3" = 0 ]; then
+        echo "ran no test"
+    elif [ "$1" != 0 ] && [ "$3" = 0 ]; then
+        echo "status $1 although no test failed"
+    fi
+}
+
+# Where gdb is installed, a hang says where it hangs: shortly before the time limit of the process, the stacks of all
+# its children go to the log. watch_hang PROCESS LIMIT LOG
+watch_hang()
+{
+    local left=$(($2 - 6)) process
+    command -v gdb && command -v pgrep || return
+    while [ "$left" -gt 0 ]; do
+        sleep 1
+        kill -0 "$1" || return
+        left=$((left - 1))
+    done
+    for process in $(children_of "$1"); do
+        timeout 5 gdb -batch -nx -p "$process" -ex 'thread apply all backtrace 12' 2>/dev/null |
+            grep -E '^(Thread|#)' | sed "s/^/$process: /" >>"$3"
+    done
+}
+
+children_of()
+{
+    local child
+    for child in $(pgrep -P "$1"); do
+        echo "$child"
+        children_of "$child"
+    done
+}
+
+# run_program LANE NAME PROGRAM [ARGUMENT...]: one program, one line.
+run_program()
+{
+    local lane=$1 name=$2 logs log program start seconds status good bad found why
+    shift 2
+    logs=build/logs
+    log=$logs/$lane-$name.log
+    mkdir -p "$logs"
+    rm -f "$logs"/sanitizer.*
+    set_sanitizer_options "$PWD/$logs/sanitizer" "$([ "$lane" = asan-uar ] && echo 1 || echo 0)"
+    start=$(date +%s%N)
+    # shellcheck disable=SC2046
+    SKUA_TEST_SCALE=${SKUA_TEST_SCALE:-$(lane_scale "$lane")} $(runner_words "$lane") "$@" >"$log" 2>&1 </dev/null &
+    program=$!
+    watch_hang "$program" "$(lane_limit "$lane")" "$log" >/dev/null 2>&1 &
+    wait "$program"
+    status=$?
+    seconds=$(awk "BEGIN { printf \"%.1f\", ($(date +%s%N) - $start) / 1e9 }")
+    [ "$status" != 77 ] || { report "$lane" "$name" 0 0 1 "$seconds"; return; }
+    read -r good bad <<<"$(read_summary "$log")"
+    found=$(sanitizer_reports "$log" "$logs")
+    why=$(complaint "$status" "${good:-}" "${bad:-}" "$found" "$(lane_limit "$lane")")
+    # A test that failed because of the report is one failure, not two.
+    [ -z "$why" ] || [ "${bad:-0}" != 0 ] || bad=1
+    report "$lane" "$name" "${good:-0}" "${bad:-0}" 0 "$seconds" "$why"
+    [ "${bad:-0}" = 0 ] || show_log "$log" "$logs"
+}
+
+# How many reports there are: in the sanitizers' files, and in what was printed, where gcc's UBSan writes.
+sanitizer_reports()
+{
+    { find "$2" -name 'sanitizer.*' -size +0
+        grep -aE 'runtime error: |(ERROR|WARNING): [A-Za-z]+Sanitizer' "$1"; } | wc -l
+}
+
+show_log()
+{
+    { tail -n 80 "$1"
+        find "$2" -name 'sanitizer.*' -size +0 | head -n 3 | xargs -r head -n 40; } | sed 's/^/    | /'
+}
+
+wanted()
+{
+    local word
+    [ -n "$filters" ] || return 0
+    for word in $filters; do case "$1" in *"$word"*) return 0 ;; esac; done
+    return 1
+}
+
+# The programs are named after the sources, so that a test that meson does not know shows up as a failure.
+run_tests()
+{
+    local lane=$1 folder kind source name
+    folder=build/$(lane_folder "$lane")/tests
+    for kind in unit stress; do
+        # Valgrind runs one thread at a time, so a stress test would prove nothing there.
+        case "$lane-$kind" in valgrind-stress | asan-uar-stress) continue ;; esac
+        for source in tests/$kind/*.c; do
+            [ -e "$source" ] || continue
+            name=$kind-$(basename "$source" .c)
+            wanted "$name" || continue
+            if [ -x "$folder/$name" ]; then
+                # shellcheck disable=SC2046
+                run_program "$lane" "$name" "$folder/$name" $(runner_arguments "$lane" "$name")
+            else
+                report "$lane" "$name" 0 1 0 0.0 "not built; is it in tests/meson.build?"
+            fi
+        done
+    done
+}
+
+# As run_program, for programs without a summary: they pass when they end with 0.
+run_plainly()
+{
+    local lane=$1 name=$2
+    shift 2
+    run_program "$lane" "$name" bash -c '"$@" && echo "1 passed, 0 failed" || { echo "status $?"; echo "0 passed, 1 failed"; false; }' - "$@"
+}
+
+run_examples()
+{
+    local source name
+    for source in examples/*.c; do
+        name=$(basename "$source" .c)
+        wanted "example-$name" || continue
+        run_plainly examples "example-$name" "build/gcc/examples/$name"
+    done
+    ! wanted install || run_plainly examples install tools/test-install
+}
+
+# Each of these breaks the code in the ways it knows, and fails when the tests do not notice.
+run_mutants()
+{
+    local script
+    for script in tests/model/*mutants*.py; do
+        [ ! -e "$script" ] || SKUA_TEST_LIMIT=3600 run_plainly mutants "$(basename "$script" .py)" python3 "$script"
+    done
+}
+
+run_lane()
+{
+    lane_needs "$1"
+    case "$1" in
+    lint) ! wanted lint || SKUA_LINT_QUICK=$quick run_program lint lint tools/lint; return ;;
+    model) ! wanted model || run_program model model tools/test-model; return ;;
+    mutants) run_mutants; return ;;
+    headers) ! wanted headers || run_program headers headers tools/test-headers; return ;;
+    esac
+    lane_build "$1" || report "$1" build 0 1 0 0.0 "see build/$(lane_folder "$1").log"
+    if [ "$1" = examples ]; then run_examples; else run_tests "$1"; fi
+}
+
+test_main()
+{
+    local lanes='' lane word
+    quick='' filters=''
+    ulimit -c 0 # tests that crash on purpose leave no core
+    for word in "$@"; do
+        if [ "$word" = --quick ]; then
+            quick=1
+        elif lane_exists "$word"; then
+            lanes="$lanes $word"
+        else
+            case "$word" in -*) die "test: no option '$word'" ;; esac
+            filters="$filters $word"
+        fi
+    done
+    [ -n "$lanes" ] || { [ -n "$quick" ] && lanes=$quick_lanes || lanes=$all_lanes; }
+    for lane in $lanes; do run_lane "$lane"; done
+    [ -z "$failures" ] || printf '\nfailed:\n%s' "$failures"
+    printf '\nin %s s:\n%s passed, %s failed' "$SECONDS" "$passed" "$failed"
+    [ "$skipped" = 0 ] || printf ', %s skipped' "$skipped"
+    printf '\n'
+    [ "$failed" = 0 ] && [ "$passed" != 0 ]
+}
