@@ -246,6 +246,39 @@ static inline void *sk_bounded_pop(sk_bounded *q)
     return item;
 }
 
+/* Any thread: whether a push would find the queue full. */
+static inline bool sk_bounded_is_full_now(sk_bounded *q)
+{
+    /* [BQ-A9] acquire; pairs with [BQ-R4], as [BQ-A4]. */
+    uint64_t at = sk_bounded_look(&q->tail), seen = sk_load_acq(&q->tail.head_seen);
+    return (int64_t)(at - seen) >= (int64_t)q->bound && sk_bounded_is_full(q, at, seen);
+}
+
+/* Any thread: how many items have been popped in all, since first lap 0: all poppers that are done are counted. */
+static inline uint64_t sk_bounded_popped(const sk_bounded *q)
+{
+    uint64_t at = sk_bounded_look(&q->head);
+    for (;;) {
+        /* [BQ-A7] acquire; pairs with [BQ-A1], as [BQ-A6]. */
+        uint64_t word = sk_load_acq(sk_bounded_slot(q, at));
+        uint64_t now = sk_bounded_look(&q->head);
+        if ((int64_t)(now - at) > 0)
+            at = now;
+        else if (sk_bounded_laps_past(q, word, at) > 0)
+            at++; /* popped by somebody who has not moved the cursor yet */
+        else
+            return at;
+    }
+}
+
+/* Any thread: whether the queue was empty at some moment of the call; false: it was not. Exact, unlike size. */
+static inline bool sk_bounded_is_empty(const sk_bounded *q)
+{
+    uint64_t at = sk_bounded_popped(q);
+    /* [BQ-A8] acquire; pairs with [BQ-R1]: who finds it empty no longer sees what its poppers have popped. */
+    return !sk_bounded_holds(q, sk_load_acq(sk_bounded_slot(q, at)), at);
+}
+
 /* About how many are queued. */
 static inline uint64_t sk_bounded_size(const sk_bounded *q)
 {

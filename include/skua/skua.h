@@ -1,0 +1,28 @@
+/*
+ * skua: a lock-free, work-stealing task runtime for Linux.
+ *
+ * This is the whole library on one screen; each header says what its calls do,
+ * what they return, from where they may be called and whether they may park.
+ *
+ *   error.h     skua_strerror: every call returns 0 or a negative errno value
+ *   time.h      durations in nanoseconds: SKUA_US, SKUA_MS, SKUA_S, SKUA_FOREVER
+ *   task.h      go, spawn, join, cancel, yield, sleep, timers, blocking calls
+ *   runtime.h   runtimes: workers, adjusters, statistics, shutdown
+ *   pool.h      pools: a limit on running tasks, a bounded queue, wait
+ *
+ * A newcomer needs three calls:
+ *
+ *   skua_go(fn, arg)            run fn(arg) as a task
+ *   skua_sleep(SKUA_MS(10))     park the task, not the thread
+ *   skua_pool_submit(pool, fn, arg)
+ */
+#ifndef SKUA_SKUA_H
+#define SKUA_SKUA_H
+
+#include "skua/error.h"
+#include "skua/pool.h"
+#include "skua/runtime.h"
+#include "skua/task.h"
+#include "skua/time.h"
+
+#endif

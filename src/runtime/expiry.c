@@ -1,0 +1,169 @@
+/*
+ * expiry.c: what happens when a timer of a task falls due, and the runtime's
+ * side of arming and stopping timers (timer/timers.h is the mechanism).
+ */
+#include <errno.h>
+
+#include "os/clock.h"
+#include "runtime/idle.h"
+#include "runtime/monitor.h"
+#include "runtime/sched.h"
+
+/* ---- firing ---- */
+
+static sk_task *task_of(sk_timer_slot *slot, sk_timer_kind kind)
+{
+    return kind <= SK_TIMER_DELAY ? sk_container_of(slot, sk_task, sleep) : sk_container_of(slot, sk_task, deadline);
+}
+
+void sk_timers_look_at(sk_worker *w, skua_runtime *rt, sk_timers *timers)
+{
+    sk_worker *owner = sk_container_of(timers, sk_worker, timers);
+    if (owner == w) return; /* we look before we sleep */
+    /* [EX-F1] full fence; pairs with [ID-F3] and [MA-R1]: the slot is in the inbox before we look whether its owner
+       sleeps or is gone. Without it both could miss: the owner the slot, and we the owner's sleep. */
+    sk_fence_sc();
+    if ((sk_load_rlx(&owner->carry) & SK_CARRY) == SK_VACANT)
+        sk_monitor_ring(rt);
+    else
+        sk_ring(rt, owner);
+}
+
+/* The task ended while its slot was in our hands, and left its memory to us. */
+static void release_orphan(sk_timer_slot *slot, sk_task *t)
+{
+    sk_store_rlx(&slot->word, (uint64_t)SK_SLOT_FREE);
+    sk_task_release(t);
+}
+
+static void let_go(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slot *slot, sk_task *t)
+{
+    switch (sk_timers_let_go(timers, slot)) {
+    case SK_LET_GO_DONE:
+        break;
+    case SK_LET_GO_FREE_TASK:
+        release_orphan(slot, t);
+        break;
+    case SK_LET_GO_NOTIFY:
+        sk_timers_look_at(w, rt, timers);
+        break;
+    }
+}
+
+/* The joiner of a task that has expired is told at once; the task goes on detached. */
+static void cut_joiner(sk_worker *w, sk_task *t, uint64_t serial)
+{
+    uint64_t word = sk_join_look(&t->join);
+    unsigned kind = sk_join_kind(word);
+    if (word >> SK_JOIN_TAG_SHIFT != (serial & 0xffff) || (kind != SK_JOIN_TASK && kind != SK_JOIN_THREAD)) return;
+    if (sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) sk_wake_joiner(w, word);
+}
+
+void sk_task_expire(sk_worker *w, sk_task *t, uint64_t serial, unsigned unless)
+{
+    sk_hit hit = sk_state_hit(&t->state, serial, SK_EXPIRED, SK_WHY_EXPIRED, unless);
+    if (hit == SK_HIT_STALE || hit == SK_HIT_ALREADY) return;
+    /* The mark comes first: a joiner that writes itself down after our look at the word sees the mark. */
+    cut_joiner(w, t, serial);
+    if (hit == SK_HIT_WOKEN) sk_ready(w, t);
+}
+
+/* Makes the task of a fired slot runnable, if it is not by now. True: it is in w's queue (or the inbox), unannounced. */
+static bool fire(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slot *slot)
+{
+    uint64_t tag = sk_slot_fired_tag(slot), number = tag >> 2;
+    sk_timer_kind kind = (sk_timer_kind)(tag & 3);
+    sk_task *t = task_of(slot, kind);
+    bool won = false;
+    if (kind == SK_TIMER_PARK)
+        won = sk_state_wake(&t->state, number, SK_WHY_TIMEOUT);
+    else if (kind == SK_TIMER_DELAY)
+        won = sk_state_due(&t->state, number);
+    else
+        sk_task_expire(w, t, number, kind == SK_TIMER_START_BY ? SK_STARTED : 0);
+    if (!won) {
+        /* Fired before its park: it must come again. Only a slot that was armed again in other hands can. */
+        if (kind == SK_TIMER_PARK && sk_generation_of(sk_load_rlx(&t->state.word)) < number &&
+            sk_timers_retry(timers, slot, sk_clock_ns()))
+            sk_timers_look_at(w, rt, timers);
+        else
+            let_go(w, rt, timers, slot, t);
+        return false;
+    }
+    sk_slot_settle(slot);
+    if (w && w->runtime == rt)
+        sk_push(w, t);
+    else
+        sk_inject_push(&rt->inbox, &t->link);
+    return true;
+}
+
+/* Serves a haul: w, or the monitor (NULL), from the wheel of `other`. */
+static bool serve(sk_worker *w, sk_worker *other, sk_timer_haul *haul)
+{
+    skua_runtime *rt = other->runtime;
+    uint64_t fired = 0, woken = 0;
+    sk_timer_slot *slot;
+    while ((slot = sk_haul_pop_fired(haul))) {
+        fired++;
+        woken += fire(w, rt, &other->timers, slot);
+    }
+    while ((slot = sk_haul_pop_orphan(haul))) {
+        /* Which of the two slots it was, its task does not say; the kind in the tag does. */
+        sk_timer_kind kind = (sk_timer_kind)(sk_load_rlx(&slot->tag) & 3);
+        release_orphan(slot, task_of(slot, kind));
+    }
+    if (w) sk_count_rlx(&w->count.timers_fired, fired);
+    if (woken) sk_notify(rt);
+    return woken > 0;
+}
+
+bool sk_timers_run(sk_worker *w, uint64_t now)
+{
+    sk_timer_haul haul;
+    if (!sk_timers_pending(&w->timers, now) || !sk_timers_advance(&w->timers, now, &haul)) return false;
+    return serve(w, w, &haul);
+}
+
+bool sk_timers_help(sk_worker *w, sk_worker *other, uint64_t now)
+{
+    sk_timer_haul haul;
+    if (!sk_timers_serve(&other->timers, now, &haul)) return false;
+    if (haul.rearmed) sk_timers_look_at(w, other->runtime, &other->timers);
+    return serve(w, other, &haul);
+}
+
+void sk_timers_hand_over(sk_worker *w, sk_worker *heir)
+{
+    sk_timer_haul haul;
+    /* A claimer is at it for one advance; should it be stopped there, the monitor serves this wheel from now on. */
+    if (!sk_timers_move(&w->timers, &heir->timers, &haul)) return;
+    serve(w, w, &haul);
+    sk_timers_look_at(w, w->runtime, &heir->timers);
+}
+
+/* ---- arming and stopping ---- */
+
+/* Some worker of the runtime, for a timer that comes from outside: the first never retires. */
+static sk_worker *any_worker(skua_runtime *rt)
+{
+    return sk_load_rlx(&rt->workers[0]);
+}
+
+void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadline, uint64_t tag)
+{
+    skua_runtime *rt = sk_task_runtime(t);
+    bool inside = w && w->runtime == rt;
+    sk_worker *home = inside ? w : any_worker(rt);
+    uint64_t word = sk_slot_look(slot);
+    sk_arming arming = inside ? sk_timers_arm_begin(&home->timers, slot, deadline, tag)
+                              : sk_timers_arm_slow(&home->timers, slot, word, deadline, tag);
+    sk_timers *elsewhere = sk_timers_arm_end(&arming, slot);
+    if (inside) sk_count_rlx(&w->count.timers_armed, 1u);
+    if (sk_unlikely(elsewhere)) sk_timers_look_at(w, rt, elsewhere);
+}
+
+void sk_timers_cancel_slot(sk_worker *w, sk_timer_slot *slot)
+{
+    if (sk_timers_cancel(w ? &w->timers : NULL, slot) && w) sk_count_rlx(&w->count.timers_cancelled, 1u);
+}

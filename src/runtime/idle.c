@@ -1,0 +1,204 @@
+/* idle.c: see PARKING.md. The words "announce", "re-check", "token" are explained there. */
+#include "runtime/idle.h"
+
+#include <errno.h>
+
+#include "os/futex.h"
+#include "runtime/monitor.h"
+#include "runtime/rcu.h"
+
+static uint64_t bit_of(const sk_worker *w)
+{
+    return UINT64_C(1) << (w->index & 63);
+}
+
+static sk_atomic(uint64_t) * word_of(skua_runtime *rt, const sk_worker *w)
+{
+    return &rt->idle[w->index / 64];
+}
+
+static unsigned words_used(skua_runtime *rt)
+{
+    return (sk_load_rlx(&rt->workers_made) + 63) / 64;
+}
+
+static bool anyone_idle(skua_runtime *rt)
+{
+    for (unsigned i = 0, n = words_used(rt); i < n; i++)
+        if (sk_load_rlx(&rt->idle[i])) return true;
+    return false;
+}
+
+/* Takes a worker's idle bit: true for exactly one caller, who must ring its bell. */
+static bool claim(skua_runtime *rt, sk_worker *w)
+{
+    uint64_t bit = bit_of(w);
+    if (!(sk_load_rlx(word_of(rt, w)) & bit)) return false;
+    /* [ID-R1] sequentially consistent; pairs with [ID-R2], the announcement: between two announcements the bit is
+       taken once. It also stands before the claimed worker's look [MO-A1], see PARKING.md, "The monitor". */
+    return sk_and_sc(word_of(rt, w), ~bit) & bit;
+}
+
+static void ring(sk_worker *w)
+{
+    /* [ID-R3] release; pairs with [ID-A3] in sk_idle: the sleeper sees what was done before it was rung. */
+    sk_add_rel(&w->doorbell, 1u);
+    sk_futex_wake(&w->doorbell, 1);
+}
+
+/* The worker that slept last, else any. It holds the searcher's token from now on. */
+static sk_worker *claim_any(skua_runtime *rt)
+{
+    sk_worker *last = sk_load_rlx(&rt->workers[sk_load_rlx(&rt->last_idler)]);
+    if (last && claim(rt, last)) return last;
+    for (unsigned i = 0, n = words_used(rt); i < n; i++) {
+        uint64_t word;
+        while ((word = sk_load_rlx(&rt->idle[i])) != 0) {
+            sk_worker *w = sk_load_rlx(&rt->workers[i * 64 + (unsigned)__builtin_ctzll(word)]);
+            if (claim(rt, w)) return w;
+        }
+    }
+    return NULL;
+}
+
+static sk_noinline void wake_one(skua_runtime *rt)
+{
+    do {
+        uint32_t none = 0;
+        /* [ID-C1] sequentially consistent: takes the token; whoever finds it taken relies on [ID-C2] or [ID-C3]. */
+        if (!sk_cas_sc(&rt->searching, &none, 1u)) return;
+        sk_worker *w = claim_any(rt);
+        if (w) {
+            sk_worker *self = sk_worker_self();
+            if (self) sk_count_rlx(&self->count.wakeups, 1u);
+            ring(w);
+            return;
+        }
+        /* [ID-C2] sequentially consistent: gives the token back. Others may have seen it taken and gone away, and a
+           worker may have announced itself after our look: so look again. */
+        sk_sub_sc(&rt->searching, 1u);
+        /* [ID-F2] full fence between giving the token back and looking for sleepers. */
+        sk_fence_sc();
+    } while (anyone_idle(rt) && sk_anything_queued(rt));
+}
+
+void sk_notify(skua_runtime *rt)
+{
+    /* [ID-F1] full fence; pairs with [ID-F3] in sk_idle. Publish, fence, look for sleepers; announce, fence, look for
+       work: one of the two sees the other. Without it the work could lie there while everybody sleeps. */
+    sk_fence_sc();
+    if (sk_load_rlx(&rt->searching) == 0 && anyone_idle(rt)) wake_one(rt);
+}
+
+void sk_ring(skua_runtime *rt, sk_worker *w)
+{
+    /* A woken worker takes itself for a searcher, so it must be counted as one. */
+    sk_add_rlx(&rt->searching, 1u);
+    if (claim(rt, w)) {
+        ring(w);
+    } else {
+        /* [ID-C4] sequentially consistent: as [ID-C2]. */
+        sk_sub_sc(&rt->searching, 1u);
+        sk_notify(rt);
+    }
+}
+
+bool sk_anything_queued(skua_runtime *rt)
+{
+    if (!sk_inject_is_empty(&rt->inbox)) return true;
+    bool found = false;
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n && !found; i++) {
+        sk_worker *w = sk_load_rlx(&rt->workers[i]);
+        found = w && sk_taskq_size(&w->queue) > 0;
+    }
+    return found;
+}
+
+bool sk_is_idle(skua_runtime *rt, const sk_worker *w)
+{
+    return sk_load_rlx(word_of(rt, w)) & bit_of(w);
+}
+
+bool sk_search_begin(sk_worker *w)
+{
+    skua_runtime *rt = w->runtime;
+    if (w->searching) return true;
+    uint32_t busy = 0;
+    for (unsigned i = 0, n = words_used(rt); i < n; i++)
+        busy += (uint32_t)__builtin_popcountll(sk_load_rlx(&rt->idle[i]));
+    uint32_t workers = sk_load_rlx(&rt->workers_made);
+    busy = workers > busy ? workers - busy : 1;
+    if (2 * sk_load_rlx(&rt->searching) >= busy + 1) return false;
+    sk_add_rlx(&rt->searching, 1u);
+    w->searching = true;
+    return true;
+}
+
+void sk_search_found(sk_worker *w)
+{
+    if (!w->searching) return;
+    w->searching = false;
+    skua_runtime *rt = w->runtime;
+    /* [ID-C3] sequentially consistent: gives the token back; who published while it was taken woke nobody, so look
+       for more work and pass the search on. */
+    if (sk_sub_sc(&rt->searching, 1u) != 1) return;
+    /* [ID-F4] full fence between giving the token back and looking for work; pairs with [ID-F1]. */
+    sk_fence_sc();
+    if (anyone_idle(rt) && sk_anything_queued(rt)) wake_one(rt);
+}
+
+/* The re-check: anything that somebody may have published for us while we were not announced. */
+static bool stay_up(sk_worker *w, uint64_t deadline)
+{
+    skua_runtime *rt = w->runtime;
+    return sk_anything_queued(rt) || sk_load_rlx(&w->timers.inbox.due) < deadline || sk_load_rlx(&w->retire) ||
+           sk_load_rlx(&rt->stopping) >= SK_STOP_THREADS;
+}
+
+void sk_idle(sk_worker *w, uint64_t deadline)
+{
+    skua_runtime *rt = w->runtime;
+    if (w->searching) {
+        w->searching = false;
+        /* [ID-C5] sequentially consistent: gives the token back, before the announcement and its re-check. */
+        sk_sub_sc(&rt->searching, 1u);
+    }
+    sk_store_rlx(&rt->last_idler, w->index);
+    /* [ID-R2] sequentially consistent: the announcement; pairs with [ID-R1]. */
+    sk_or_sc(word_of(rt, w), bit_of(w));
+    /* [ID-F3] full fence; pairs with [ID-F1] in sk_notify: see there. */
+    sk_fence_sc();
+    if (!stay_up(w, deadline)) {
+        sk_count_rlx(&w->count.sleeps, 1u);
+        for (;;) {
+            /* [ID-A3] acquire; pairs with [ID-R3]. Read before the bit: who takes the bit after our look bumps the
+               bell after our read, and the futex does not sleep. */
+            uint32_t seen = sk_load_acq(&w->doorbell);
+            if (!sk_is_idle(rt, w) || sk_futex_wait(&w->doorbell, seen, deadline) == -ETIMEDOUT) break;
+        }
+    }
+    bool claimed = !claim(rt, w); /* not ours any more: somebody woke us and made us a searcher */
+    w->searching = claimed;
+    sk_monitor_attend(rt);
+}
+
+bool sk_all_idle(skua_runtime *rt)
+{
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) {
+        sk_worker *w = sk_load_rlx(&rt->workers[i]);
+        if (w && !sk_is_idle(rt, w) && (sk_load_rlx(&w->carry) & SK_CARRY) != SK_VACANT) return false;
+    }
+    return true;
+}
+
+void sk_force_wake(skua_runtime *rt)
+{
+    sk_add_rlx(&rt->searching, 1u);
+    sk_worker *w = claim_any(rt);
+    if (w) {
+        ring(w);
+    } else {
+        /* [ID-C6] sequentially consistent: as [ID-C2]. */
+        sk_sub_sc(&rt->searching, 1u);
+    }
+}

@@ -1,0 +1,160 @@
+/* join.c: waiting for the end of a task; the word and its moves are in task_join.h. */
+#include <errno.h>
+
+#include "os/clock.h"
+#include "os/fork.h"
+#include "os/futex.h"
+#include "runtime/idle.h"
+#include "runtime/sched.h"
+
+/* ---- the ender's side ---- */
+
+void sk_wake_joiner(sk_worker *w, uint64_t join_word)
+{
+    void *who = sk_join_who(join_word);
+    if (sk_join_kind(join_word) == SK_JOIN_THREAD) {
+        sk_local *local = (sk_local *)who;
+        /* [JN-R1] release; pairs with [JN-A1] in sk_local_wait's caller: the thread looks at the join word after it. */
+        sk_add_rel(&local->word, 1u);
+        sk_futex_wake(&local->word, 1);
+        return;
+    }
+    sk_task *joiner = (sk_task *)who;
+    /* Relaxed: written before the joiner moved the join word, which the caller has read with acquire. */
+    uint64_t generation = sk_load_rlx(&joiner->join_generation);
+    if (sk_state_wake(&joiner->state, generation, SK_WHY_WAKE)) sk_ready_next(w, joiner);
+}
+
+/* ---- the joiner's side ---- */
+
+static bool publish_join(const sk_wait *wait, sk_task *t, uint64_t generation)
+{
+    sk_store_rlx(&t->join_generation, generation);
+    return sk_join_move((sk_join *)wait->object, wait->word, t, SK_JOIN_TASK);
+}
+
+/* The word when `who` waits in it, which is `open` else. */
+static uint64_t written_by(uint64_t open, const void *who, unsigned kind)
+{
+    return (open & ~(uint64_t)SK_JOIN_KIND) | (uint64_t)(uintptr_t)who | kind;
+}
+
+static bool no_longer_awaited(const sk_wait *wait, const sk_task *t)
+{
+    return sk_join_look((sk_join *)wait->object) != written_by(wait->word, t, SK_JOIN_TASK);
+}
+
+/* Parks until the word moves. 0: look at it again. */
+static int wait_as_task(sk_worker *w, sk_task *child, uint64_t open, uint64_t deadline)
+{
+    sk_wait wait = {publish_join, no_longer_awaited, &child->join, open};
+    sk_task *self = w->task;
+    int why = sk_park(w, &wait, deadline);
+    if (why == SK_WHY_WAKE) return 0;
+    uint64_t written = written_by(open, self, SK_JOIN_TASK);
+    if (sk_join_look(&child->join) != written) return sk_join_look(&child->join) == open ? sk_why_error(why) : 0;
+    return sk_join_move(&child->join, written, NULL, SK_JOIN_OPEN) ? sk_why_error(why) : 0;
+}
+
+/* The same for a foreign thread. */
+static int wait_as_thread(sk_local *local, sk_task *child, uint64_t open, uint64_t deadline)
+{
+    uint64_t written = written_by(open, local, SK_JOIN_THREAD);
+    if (!sk_join_move(&child->join, open, local, SK_JOIN_THREAD)) return 0;
+    for (;;) {
+        /* [JN-A1] acquire; pairs with [JN-R1]. Read before the join word: an end after our look bumps it. */
+        uint32_t seen = sk_load_acq(&local->word);
+        if (sk_join_look(&child->join) != written) return 0;
+        if (sk_futex_wait(&local->word, seen, deadline) == -ETIMEDOUT)
+            return sk_join_move(&child->join, written, NULL, SK_JOIN_OPEN) ? -ETIMEDOUT : 0;
+    }
+}
+
+static int wait_for_end(sk_task *child, uint64_t open, uint64_t deadline)
+{
+    sk_worker *w = sk_worker_self();
+    if (w && w->task) return wait_as_task(w, child, open, deadline);
+    sk_local *local = sk_local_get();
+    return local ? wait_as_thread(local, child, open, deadline) : -ENOMEM;
+}
+
+static void give_result(int *result, int value)
+{
+    if (result) *result = value;
+}
+
+static bool same_life(const sk_task *t, skua_task handle, uint64_t word)
+{
+    return sk_load_rlx((sk_atomic(uint64_t) *)&t->state.serial) == handle.serial &&
+           word >> SK_JOIN_TAG_SHIFT == (handle.serial & 0xffff);
+}
+
+enum { LOOK_AGAIN = 1 };
+
+/* The end has been seen: exactly one joiner takes the result and the memory. */
+static int take_result(sk_task *t, uint64_t word, int *result)
+{
+    int value = t->result;
+    if (!sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) return LOOK_AGAIN;
+    give_result(result, value);
+    sk_task_release(t);
+    return 0;
+}
+
+/* One look at the word. 0 and errors: done; LOOK_AGAIN. `waited`: we have been written down before. */
+static int join_step(sk_task *t, skua_task handle, uint64_t deadline, bool *waited, int *result)
+{
+    uint64_t word = sk_join_look(&t->join);
+    if (!same_life(t, handle, word) || sk_join_kind(word) == SK_JOIN_DETACHED) {
+        if (!*waited) return -ESRCH;
+        give_result(result, -ETIMEDOUT); /* its deadline has passed: we were cut loose */
+        return 0;
+    }
+    if (sk_join_kind(word) == SK_JOIN_ENDED) return take_result(t, word, result);
+    if (sk_join_kind(word) != SK_JOIN_OPEN) return -EBUSY;
+    if (sk_state_marks(&t->state) & SK_EXPIRED) {
+        if (!sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) return LOOK_AGAIN;
+        give_result(result, -ETIMEDOUT);
+        return 0;
+    }
+    if (deadline == 0) return -ETIMEDOUT;
+    int error = wait_for_end(t, word, deadline);
+    *waited = true;
+    return error ? error : LOOK_AGAIN;
+}
+
+int skua_join_for(skua_task handle, uint64_t timeout, int *result)
+{
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    sk_task *t = (sk_task *)handle.ref;
+    if (!t) return -ESRCH;
+    sk_worker *w = sk_worker_self();
+    if (w && w->task == t && sk_load_rlx(&t->state.serial) == handle.serial) return -EDEADLK;
+    uint64_t deadline = timeout == SKUA_FOREVER ? SK_NEVER : timeout ? sk_deadline_after(sk_clock_ns(), timeout) : 0;
+    bool waited = false;
+    int found;
+    do found = join_step(t, handle, deadline, &waited, result);
+    while (found == LOOK_AGAIN);
+    return found;
+}
+
+int skua_join(skua_task handle, int *result)
+{
+    return skua_join_for(handle, SKUA_FOREVER, result);
+}
+
+int skua_detach(skua_task handle)
+{
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    sk_task *t = (sk_task *)handle.ref;
+    if (!t) return -ESRCH;
+    for (;;) {
+        uint64_t word = sk_join_look(&t->join);
+        unsigned kind = sk_join_kind(word);
+        if (!same_life(t, handle, word) || kind == SK_JOIN_DETACHED) return -ESRCH;
+        if (kind == SK_JOIN_TASK || kind == SK_JOIN_THREAD) return -EBUSY;
+        if (!sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) continue;
+        if (kind == SK_JOIN_ENDED) sk_task_release(t);
+        return 0;
+    }
+}

@@ -1,0 +1,202 @@
+/*
+ * monitor.c: one thread that looks after the others.
+ *
+ *   - takes workers from threads that are stuck in blocking calls, if they have
+ *     work, and gives them to spare threads
+ *   - frees a runnext whose worker does not come round
+ *   - fires the wheels of stuck and of vacant workers
+ *   - grows and shrinks the workers as the adjuster says
+ *   - reclaims what thieves can no longer see, and gives memory back
+ *
+ * How often: after 20 us when something is urgent, then ever more rarely, to
+ * once a millisecond; not at all (its deep sleep) while every worker sleeps and
+ * nothing else is left for it.  A worker that leaves its sleep wakes it from
+ * that; see PARKING.md, "The monitor".
+ */
+#include "runtime/monitor.h"
+
+#include <urcu/urcu-memb.h>
+
+#include "os/clock.h"
+#include "runtime/adjuster.h"
+#include "runtime/idle.h"
+#include "runtime/machine.h"
+#include "runtime/sched.h"
+#include "runtime/shutdown.h"
+
+enum {
+    NAP_SHORT_NS = 20000,
+    NAP_LONG_NS = 1000000,
+    LENT_NS = 20000,      /* a blocking call this long loses its worker */
+    OVERDUE_NS = 250000,  /* a wheel this late is fired by us */
+    TRIM_NS = 1000000000, /* memory is given back this often */
+    SPARES_KEPT = 4
+};
+
+typedef struct watch {
+    skua_runtime *rt;
+    uint64_t nap;         /* ns, the next one */
+    uint64_t last_trim;   /* ns */
+    bool used;            /* something has run since then */
+    uint64_t runs[SKUA_WORKERS_MAX]; /* dispatches of each worker at the last look */
+    bool urgent;          /* look again soon */
+    bool stay;            /* no deep sleep */
+} watch;
+
+void sk_monitor_ring(skua_runtime *rt)
+{
+    sk_store_rlx(&rt->monitor_deep, 0u);
+    /* [MO-R2] release; pairs with [MO-A2]: the monitor sees what it was rung for. */
+    sk_add_rel(&rt->monitor_word, 1u);
+    sk_futex_wake(&rt->monitor_word, 1);
+}
+
+void sk_monitor_hurry(skua_runtime *rt)
+{
+    if (sk_load_rlx(&rt->monitor_napping)) sk_monitor_ring(rt);
+}
+
+/* ---- one worker ---- */
+
+static bool has_work(skua_runtime *rt, sk_worker *w, uint64_t now)
+{
+    return sk_taskq_size(&w->queue) > 0 || sk_load_rlx(&w->runnext) || !sk_inject_is_empty(&rt->inbox) ||
+           sk_timers_next(&w->timers) <= now || sk_load_rlx(&w->retire);
+}
+
+/* Its thread is in a blocking call. */
+static void look_at_lent(watch *m, sk_worker *w, uint64_t lent, uint64_t now)
+{
+    m->stay = true;
+    if (!has_work(m->rt, w, now)) return;
+    m->urgent = true;
+    if (now < sk_load_rlx(&w->lent_since) + LENT_NS) return;
+    sk_recruit recruit;
+    if (sk_recruit_get(m->rt, &recruit)) return; /* no thread to be had: it stays as it is, and we come again */
+    if (sk_blocking_take(w, lent)) {
+        sk_recruit_assign(&recruit, w);
+        sk_count_rlx(&m->rt->handoffs, 1u);
+    } else {
+        sk_recruit_dismiss(m->rt, &recruit);
+    }
+}
+
+/* It has not dispatched anything since our last look: somebody else may run what it was to run next. */
+static void free_runnext(sk_worker *w)
+{
+    sk_task *t = sk_load_rlx(&w->runnext);
+    /* [SC-A2] acquire; pairs with [SC-R1]. */
+    if (t && sk_cas_acq(&w->runnext, &t, (sk_task *)NULL)) sk_ready(NULL, t);
+}
+
+static void look_at_carried(watch *m, sk_worker *w, uint64_t now)
+{
+    uint64_t runs = sk_load_rlx(&w->count.dispatches);
+    bool stuck = runs == m->runs[w->index] && !sk_is_idle(m->rt, w);
+    m->runs[w->index] = runs;
+    if (!stuck) return;
+    free_runnext(w);
+    uint64_t due = sk_timers_next(&w->timers);
+    if (due < now && now - due > OVERDUE_NS) sk_timers_help(NULL, w, now);
+}
+
+/* Retired: only what others left in its timers' inbox after it had gone. */
+static void look_at_vacant(watch *m, sk_worker *w, uint64_t now)
+{
+    if (!sk_timers_pending(&w->timers, now)) return;
+    sk_timers_help(NULL, w, now);
+    m->stay |= sk_timers_next(&w->timers) != SK_NEVER;
+}
+
+static void look_at_workers(watch *m, uint64_t now)
+{
+    for (uint32_t i = 0, n = sk_load_rlx(&m->rt->workers_made); i < n; i++) {
+        sk_worker *w = sk_load_rlx(&m->rt->workers[i]);
+        /* [MO-A3] acquire; pairs with [BL-R1] and [MA-R1]. */
+        uint64_t carry = sk_load_acq(&w->carry);
+        switch (carry & SK_CARRY) {
+        case SK_LENT:
+            look_at_lent(m, w, carry, now);
+            break;
+        case SK_VACANT:
+            look_at_vacant(m, w, now);
+            break;
+        default:
+            look_at_carried(m, w, now);
+        }
+    }
+}
+
+/* ---- the whole ---- */
+
+/* Half of the stacks that lie in the depot, each second: a burst is forgotten soon, a rhythm is not. */
+static void give_memory_back(watch *m, uint64_t now)
+{
+    if (now - m->last_trim < TRIM_NS) return;
+    m->last_trim = now;
+    sk_trim_spares(m->rt, SPARES_KEPT);
+    m->used = false;
+    for (unsigned cls = 0; cls < SK_STACK_CLASSES; cls++) {
+        sk_stack_numbers numbers;
+        sk_stack_stats(cls, &numbers);
+        if (numbers.depot <= SK_STACK_BATCH) continue;
+        sk_stack_trim(cls, numbers.depot / 2);
+        m->used |= numbers.depot / 2 > SK_STACK_BATCH;
+    }
+}
+
+/* Whoever holds the searcher's token may have been stopped: no one else would be woken. */
+static void relieve(watch *m)
+{
+    if (sk_load_rlx(&m->rt->searching) && sk_anything_queued(m->rt)) sk_force_wake(m->rt);
+}
+
+/* Nothing runs and nothing is left: sleep until somebody wakes up. False: there is something after all. */
+static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
+{
+    skua_runtime *rt = m->rt;
+    sk_store_rlx(&rt->monitor_deep, 1u);
+    /* [MO-F1] full fence; pairs with [MO-A1]: see there. */
+    sk_fence_sc();
+    bool deep = sk_all_idle(rt) && sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
+    if (deep) sk_futex_wait(&rt->monitor_word, seen, deadline);
+    sk_store_rlx(&rt->monitor_deep, 0u);
+    return deep;
+}
+
+static void nap(watch *m, uint32_t seen, uint64_t now)
+{
+    if (!m->urgent && !m->stay && m->nap == NAP_LONG_NS && sk_all_idle(m->rt)) {
+        bool up_again = go_deep(m, seen, m->used ? m->last_trim + TRIM_NS : SK_NEVER) && !sk_all_idle(m->rt);
+        if (up_again) m->nap = NAP_SHORT_NS;
+        return;
+    }
+    m->used = true;
+    sk_store_rlx(&m->rt->monitor_napping, m->nap > NAP_SHORT_NS);
+    int woken = sk_futex_wait(&m->rt->monitor_word, seen, now + m->nap);
+    sk_store_rlx(&m->rt->monitor_napping, 0u);
+    m->nap = m->urgent || woken == 0 ? NAP_SHORT_NS : sk_min(2 * m->nap, (uint64_t)NAP_LONG_NS);
+}
+
+void sk_monitor_main(void *arg)
+{
+    skua_runtime *rt = (skua_runtime *)arg;
+    watch m = {.rt = rt, .nap = NAP_SHORT_NS, .last_trim = sk_clock_ns()};
+    sk_local_bind(rt->monitor);
+    urcu_memb_register_thread();
+    while (sk_load_rlx(&rt->stopping) < SK_STOP_THREADS) {
+        /* [MO-A2] acquire; pairs with [MO-R2]. */
+        uint32_t seen = sk_load_acq(&rt->monitor_word);
+        uint64_t now = sk_clock_ns();
+        m.urgent = m.stay = false;
+        look_at_workers(&m, now);
+        m.stay |= sk_adjust_run(rt, now);
+        relieve(&m);
+        sk_settle_retired(rt);
+        sk_reclaim(rt);
+        give_memory_back(&m, now);
+        nap(&m, seen, now);
+    }
+    urcu_memb_unregister_thread();
+    sk_local_bind(NULL);
+}

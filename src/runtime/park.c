@@ -1,0 +1,207 @@
+/*
+ * park.c: leaving a stack and coming back to it.
+ *
+ * Why no wake-up is lost.  The commit below runs on another stack, when the
+ * leaver's registers are saved.  It does, in this order:
+ *
+ *   1. arm the timeout, so that nobody can fire it yet (timer/timers.h: begin)
+ *   2. publish the waiter; if the event has happened, do not park
+ *   3. state word ACTIVE -> PARKED; if the task carries a mark, do not park
+ *   4. let the timeout go (timer/timers.h: end)
+ *   5. look for the event again; if it has happened, wake the task ourselves
+ *
+ * A timeout fires after 4, finds PARKED in its generation, and wakes.  A cancel
+ * or expiry before 3 makes 3 fail; after 3 it finds PARKED.  An event before 2
+ * is seen by 2.  One after 2 knows the waiter and tries to wake it: after 3 it
+ * succeeds; before 3 it fails, but then 5 comes after it: the event is written
+ * before the wake reads the state word, PARKED is written before 5 reads the
+ * event, all four sequentially consistent, so one side sees the other.  Whoever
+ * sees, wakes by compare-and-swap in one generation: at most one succeeds, and
+ * at least one tries after 3.
+ *
+ * The waiter is published before the task is PARKED, not after: a cancel that
+ * wins right after 3 lets the task run on elsewhere, and what it takes back
+ * there must have been made known by then, not appear later.
+ *
+ * After 3 the task may run anywhere, be ended and reused: the commit touches it
+ * no more but through sk_state_wake, whose generation makes that safe, and uses
+ * copies of what lies on the task's stack.
+ */
+#include <errno.h>
+
+#include "os/clock.h"
+#include "runtime/idle.h"
+#include "os/fork.h"
+#include "os/futex.h"
+#include "runtime/sched.h"
+
+typedef struct parking {
+    sk_wait wait;
+    uint64_t deadline;
+} parking;
+
+enum { REFUSED_MARKED = 1, REFUSED_HAPPENED = 2 };
+
+/* Steps 2 and 3. 0, or why the task is still runnable. */
+static uint8_t publish_and_park(sk_task *t, const parking *p, uint64_t *generation)
+{
+    if (p->wait.publish && !p->wait.publish(&p->wait, t, *generation)) return REFUSED_HAPPENED;
+    return sk_state_park(&t->state, generation) ? 0 : REFUSED_MARKED;
+}
+
+static uint8_t park_timed(sk_worker *w, sk_task *t, const parking *p, uint64_t *generation)
+{
+    uint64_t tag = sk_timer_tag(*generation, SK_TIMER_PARK);
+    sk_arming arming = sk_timers_arm_begin(&w->timers, &t->sleep, p->deadline, tag);
+    uint8_t refused = publish_and_park(t, p, generation);
+    sk_timers *elsewhere = sk_timers_arm_end(&arming, &t->sleep);
+    if (sk_unlikely(elsewhere)) sk_timers_look_at(w, w->runtime, elsewhere);
+    if (sk_unlikely(refused)) {
+        sk_timers_cancel_slot(w, &t->sleep);
+        sk_state_skip(&t->state);
+    }
+    sk_count_rlx(&w->count.timers_armed, 1u);
+    return refused;
+}
+
+static void commit_park(sk_worker *w, sk_task *t, void *arg)
+{
+    parking p = *(parking *)arg; /* a copy: it stands on the stack that may soon be running again */
+    uint64_t generation = sk_generation_of(sk_load_rlx(&t->state.word)) + 1;
+    /* [PK-R1] release; pairs with [ST-A1] in a snapshot: whoever counts this park's resumption counts the park. It is
+       counted before it is done, since it may be over at once; one that is refused is counted as resumed. */
+    sk_store_rel(&w->count.parked, sk_load_rlx(&w->count.parked) + 1);
+    uint8_t refused =
+        p.deadline != SK_NEVER ? park_timed(w, t, &p, &generation) : publish_and_park(t, &p, &generation);
+    if (sk_unlikely(refused)) {
+        t->refused = refused;
+        sk_ready(w, t);
+    } else if (p.wait.happened && p.wait.happened(&p.wait, t) && sk_state_wake(&t->state, generation, SK_WHY_WAKE)) {
+        sk_ready(w, t);
+    }
+}
+
+/* Where to go from a parking task: to a task at hand that has a stack, else to a loop, which starts the task at hand. */
+static sk_fiber *next_stack(sk_worker *w)
+{
+    sk_task *next = sk_take_local(w);
+    if (next && next->fiber) {
+        sk_count_rlx(&w->count.dispatches, 1u);
+        w->task = next;
+        return next->fiber;
+    }
+    sk_fiber *loop = sk_fiber_get(&w->stacks, w->runtime->stack_class, sk_loop, NULL);
+    if (sk_unlikely(!loop)) {
+        if (next) sk_push(w, next);
+        return NULL;
+    }
+    w->pending = next;
+    w->task = NULL;
+    return loop;
+}
+
+/* Leaves the running task's stack; back when somebody has resumed it. False: there is no stack to go to. */
+static bool leave(sk_worker *w, sk_commit_fn *commit, void *arg)
+{
+    sk_task *t = w->task;
+    sk_fiber *from = w->fiber, *to = next_stack(w);
+    if (sk_unlikely(!to)) return false;
+    t->fiber = from;
+    w->commit = commit;
+    w->leaver = t;
+    w->commit_arg = arg;
+    w->fiber = to;
+    sk_fiber_switch(from, to);
+    sk_arrive();
+    return true;
+}
+
+static int why_marked(const sk_task *t)
+{
+    return sk_state_marks(&t->state) & SK_EXPIRED ? SK_WHY_EXPIRED : SK_WHY_CANCEL;
+}
+
+/* Runner, back on its stack. */
+static int why_back(sk_worker *w, sk_task *t, uint64_t deadline)
+{
+    /* [PK-R2] release; pairs with [ST-A2] in a snapshot. */
+    sk_store_rel(&w->count.resumed, sk_load_rlx(&w->count.resumed) + 1);
+    uint8_t refused = t->refused;
+    t->refused = 0;
+    if (sk_likely(!refused)) {
+        int why = sk_state_why(&t->state);
+        if (deadline != SK_NEVER && why != SK_WHY_TIMEOUT) sk_timers_cancel_slot(w, &t->sleep);
+        return why;
+    }
+    return refused == REFUSED_HAPPENED ? (int)SK_WHY_WAKE : why_marked(t);
+}
+
+int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline)
+{
+    sk_task *t = w->task;
+    parking p = {wait ? *wait : (sk_wait){0}, deadline};
+    if (sk_state_marks(&t->state)) return why_marked(t);
+    if (!leave(w, commit_park, &p)) return SK_WHY_NOMEM;
+    return why_back(sk_worker_self(), t, deadline);
+}
+
+bool sk_unpark(sk_task *t, uint64_t generation)
+{
+    if (!sk_state_wake(&t->state, generation, SK_WHY_WAKE)) return false;
+    sk_ready(sk_worker_self(), t);
+    return true;
+}
+
+int sk_why_error(int why)
+{
+    static const int error[] = {[SK_WHY_WAKE] = 0,
+                                [SK_WHY_TIMEOUT] = -ETIMEDOUT,
+                                [SK_WHY_CANCEL] = -ECANCELED,
+                                [SK_WHY_EXPIRED] = -ETIMEDOUT,
+                                [SK_WHY_NOMEM] = -ENOMEM};
+    return error[why];
+}
+
+/* ---- yield ---- */
+
+static void commit_yield(sk_worker *w, sk_task *t, void *arg)
+{
+    (void)arg;
+    sk_push(w, t); /* unannounced: who yields has just left room for others on this worker */
+}
+
+int skua_yield(void)
+{
+    sk_worker *w = sk_worker_self();
+    if (!w || !w->task) return -EPERM;
+    if (sk_forked()) return -ECHILD;
+    if (sk_taskq_size(&w->queue) == 0 && !sk_load_rlx(&w->runnext) && sk_inject_is_empty(&w->runtime->inbox)) {
+        /* Nobody waits; but timers may be due, and only the loop and this look for them. */
+        if (++w->tick % 16 || !sk_timers_run(w, sk_clock_ns())) return 0;
+    }
+    return leave(w, commit_yield, NULL) ? 0 : -ENOMEM;
+}
+
+/* ---- sleep ---- */
+
+/* A thread of the program's own sleeps by itself. */
+static int sleep_thread(uint64_t deadline)
+{
+    sk_atomic(uint32_t) nobody = 0;
+    while (sk_clock_ns() < deadline) sk_futex_wait(&nobody, 0, deadline);
+    return 0;
+}
+
+int skua_sleep(uint64_t ns)
+{
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    sk_worker *w = sk_worker_self();
+    if (w && w->task && ns == 0) {
+        int why = sk_state_marks(&w->task->state);
+        return why ? skua_cancelled() : skua_yield();
+    }
+    uint64_t deadline = sk_deadline_after(sk_clock_ns(), ns);
+    if (!w || !w->task) return sleep_thread(deadline);
+    int why = sk_park(w, NULL, deadline);
+    return why == SK_WHY_TIMEOUT ? 0 : sk_why_error(why);
+}

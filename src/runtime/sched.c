@@ -1,0 +1,332 @@
+/*
+ * sched.c: the scheduler.
+ *
+ * Nouns
+ *
+ *   task (G)     a function, an argument, a state word; no stack until it runs
+ *   fiber        a stack with a suspended context
+ *   worker (P)   a queue, a runnext slot, a timer wheel, caches
+ *   machine (M)  a thread; it carries one worker at a time
+ *   loop         sk_loop below; any fiber that runs no task stands in it
+ *
+ * A task's life
+ *
+ *   submit   sk_task_new, then sk_ready (queue of the submitting worker, or the
+ *            runtime's inbox when the submitter is a foreign thread), announce
+ *   dispatch a loop takes it and calls fn(arg) ON ITS OWN STACK: a function call
+ *   park     (two steps) 1. choose who runs next, leave the stack: to a task that
+ *            was woken, straight to its stack; else to a cached loop; 2. on that
+ *            stack, sk_arrive calls the commit, which publishes the waiter.  Only
+ *            then can anyone wake the task, and its registers are saved by then.
+ *   wake     exactly one of wake, timeout, cancel and expiry wins the state word,
+ *            and puts the task into a queue
+ *   resume   a loop switches to the task's stack; the loop's stack is cached as
+ *            it stands, suspended in resume(), and serves the next park
+ *   end      fn returns into the loop that called it, perhaps on another thread:
+ *            so the loop asks anew which worker it is on
+ *
+ * So the stack belongs to whoever parks on it.  A loop that called a task which
+ * parked is simply frozen with it, below it on the same stack, and goes on as a
+ * loop when the task has returned.  Loops are all alike; none is special.
+ *
+ * Where a worker looks, in this order
+ *
+ *   1. every 61st dispatch, the inbox first: outside work cannot starve
+ *   2. its timers, when due, every 16th dispatch and whenever it runs dry
+ *   3. runnext, at most 3 times in a row, then the queue; then runnext again
+ *   4. the inbox, in one exchange; the batch goes to the queue, where thieves see it
+ *   5. other workers' queues: half of the first that is not empty
+ *   6. other workers' overdue wheels
+ *   7. sleep (idle.c), until its next timer
+ *
+ * runnext is not announced: a task that is spawned or woken to run next runs
+ * next when its waker parks, usually within a microsecond, on a warm cache, and
+ * waking another thread for it would cost more than it.  When its worker does
+ * not come round, the monitor takes it out and announces it.
+ *
+ * Rejected
+ *
+ *   - a scheduler stack per thread: two switches where a park needs one, and no
+ *     function-call start
+ *   - waking a thread for every task: at 4 us a wake, a million timer expiries
+ *     would cost 4 s; one searcher at a time passes the search on
+ *   - taking from the bottom (LIFO) in the task queue: starves servers, and needs
+ *     a fence in every take
+ */
+#include "runtime/sched.h"
+
+#include <errno.h>
+
+#include "os/clock.h"
+#include "runtime/idle.h"
+#include "runtime/machine.h"
+#include "runtime/rcu.h"
+#include "runtime/shutdown.h"
+
+enum {
+    INBOX_EVERY = 61,
+    TIMERS_EVERY = 16,
+    NEXT_IN_A_ROW = 3,
+    COALESCE_NS = 64000, /* a busy worker's sleeps are at least this far apart */
+    OVERDUE_NS = 250000  /* a wheel this late may be fired by others */
+};
+
+/* ---- making tasks runnable ---- */
+
+void sk_push(sk_worker *w, sk_task *t)
+{
+    /* Out of memory for a larger queue: the inbox needs none. */
+    if (sk_unlikely(sk_taskq_push(&w->queue, t) != 0)) sk_inject_push(&w->runtime->inbox, &t->link);
+}
+
+void sk_ready(sk_worker *w, sk_task *t)
+{
+    skua_runtime *rt = sk_task_runtime(t);
+    if (sk_likely(w && w->runtime == rt))
+        sk_push(w, t);
+    else
+        sk_inject_push(&rt->inbox, &t->link);
+    sk_notify(rt);
+}
+
+void sk_ready_next(sk_worker *w, sk_task *t)
+{
+    if (sk_unlikely(!w || w->runtime != sk_task_runtime(t))) {
+        sk_ready(w, t);
+        return;
+    }
+    /* [SC-R1] acquire-release; pairs with [SC-A1] and [SC-A2]: who takes the task sees what was written for it. */
+    sk_task *displaced = sk_xchg_ar(&w->runnext, t);
+    if (displaced) sk_ready(w, displaced);
+}
+
+/* ---- taking tasks ---- */
+
+static sk_task *take_next(sk_worker *w)
+{
+    sk_task *t = sk_load_rlx(&w->runnext);
+    /* [SC-A1] acquire; pairs with [SC-R1]. Fails when the monitor took it. */
+    if (t && sk_cas_acq(&w->runnext, &t, (sk_task *)NULL)) return t;
+    return NULL;
+}
+
+/* Moves the inbox to the queue, where thieves see it. */
+static bool take_inbox(sk_worker *w)
+{
+    sk_inject_link *link = sk_inject_take(&w->runtime->inbox);
+    if (!link) return false;
+    while (link) {
+        sk_inject_link *next = link->next;
+        sk_push(w, sk_task_of_link(link));
+        link = next;
+    }
+    return true;
+}
+
+sk_task *sk_take_local(sk_worker *w)
+{
+    uint32_t tick = ++w->tick;
+    if (sk_unlikely(tick % INBOX_EVERY == 0)) take_inbox(w);
+    if (sk_unlikely(tick % TIMERS_EVERY == 0)) sk_timers_run(w, sk_clock_ns());
+    sk_task *t;
+    if (w->in_a_row < NEXT_IN_A_ROW && (t = take_next(w))) {
+        w->in_a_row++;
+        return t;
+    }
+    w->in_a_row = 0;
+    t = (sk_task *)sk_taskq_take(&w->queue);
+    return t ? t : take_next(w);
+}
+
+static uint32_t steal_from(sk_worker *w, sk_worker *victim)
+{
+    sk_count_rlx(&w->count.steals_tried, 1u);
+    uint32_t n = sk_taskq_steal(&victim->queue, w->loot, SK_LOOT);
+    if (n == 0) return 0;
+    for (uint32_t i = 0; i < n; i++) sk_push(w, (sk_task *)w->loot[i]);
+    sk_count_rlx(&w->count.steals_won, 1u);
+    sk_count_rlx(&w->count.tasks_stolen, n);
+    return n;
+}
+
+/* Robs the first victim that has something, beginning anywhere; else fires somebody's overdue timers. */
+static bool rob(sk_worker *w, uint64_t now)
+{
+    bool won = false;
+    sk_rcu_enter();
+    /* [SC-A3] acquire; pairs with [MO-R1] in the monitor, which published the table. */
+    const sk_table *table = sk_load_acq(&w->runtime->table);
+    uint32_t n = table->n, first = n ? sk_rng_below(&w->rng, n) : 0;
+    for (uint32_t i = 0; i < n && !won; i++) {
+        sk_worker *victim = table->worker[(first + i) % n];
+        if (victim == w) continue;
+        won = steal_from(w, victim) > 0 ||
+              (now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS && sk_timers_help(w, victim, now));
+    }
+    sk_rcu_leave();
+    return won;
+}
+
+/* Something to run, wherever it is; NULL when there is nothing now. */
+static sk_task *search(sk_worker *w, uint64_t now)
+{
+    if (sk_timers_run(w, now)) return sk_take_local(w);
+    if (take_inbox(w)) return sk_take_local(w);
+    sk_search_begin(w);
+    if (rob(w, now)) return sk_take_local(w);
+    return NULL;
+}
+
+static bool must_leave(sk_worker *w)
+{
+    return sk_load_rlx(&w->retire) || sk_load_rlx(&w->runtime->stopping) >= SK_STOP_THREADS;
+}
+
+/* When to wake by ourselves: at the next timer; but who has just slept a little, sleeps on for a few ticks, so that
+   a stream of expiries is served in batches instead of one futex call each. */
+static uint64_t sleep_until(sk_worker *w, uint64_t now)
+{
+    uint64_t due = sk_timers_next(&w->timers);
+    uint64_t earliest = w->last_wake + COALESCE_NS;
+    return due < earliest && due > now ? earliest : due;
+}
+
+/* The next task to run; sleeps while there is none. NULL: this thread must give up the worker. */
+static sk_task *next_task(sk_worker *w)
+{
+    for (;;) {
+        if (sk_unlikely(must_leave(w))) return NULL;
+        sk_task *t = sk_take_local(w);
+        uint64_t now;
+        if (!t) t = search(w, now = sk_clock_ns());
+        if (t) {
+            sk_search_found(w);
+            return t;
+        }
+        sk_stop_progress(w->runtime);
+        sk_idle(w, sleep_until(w, now));
+        w->last_wake = sk_clock_ns();
+    }
+}
+
+/* ---- running tasks ---- */
+
+void sk_arrive(void)
+{
+    sk_worker *w = sk_worker_self();
+    if (w->left_loop) {
+        sk_fiber_put(&w->stacks, w->left_loop);
+        w->left_loop = NULL;
+    }
+    if (w->commit) {
+        sk_commit_fn *commit = w->commit;
+        w->commit = NULL;
+        commit(w, w->leaver, w->commit_arg);
+    }
+}
+
+/* From a loop to the stack of a parked task. This loop stands here until a parking task goes on on it. */
+static void resume(sk_worker *w, sk_task *t)
+{
+    sk_fiber *loop = w->fiber, *to = t->fiber;
+    w->left_loop = loop;
+    w->task = t;
+    w->fiber = to;
+    sk_fiber_switch(loop, to);
+    sk_arrive();
+}
+
+/* From a loop to one on a stack of the class that the task asks for. */
+static bool change_stack(sk_worker *w, sk_task *t)
+{
+    sk_fiber *to = sk_fiber_get(&w->stacks, t->stack_class, sk_loop, NULL);
+    if (!to) return false;
+    sk_fiber *loop = w->fiber;
+    w->pending = t;
+    w->left_loop = loop;
+    w->fiber = to;
+    sk_fiber_switch(loop, to);
+    sk_arrive();
+    return true;
+}
+
+static sk_end end_of(int result, unsigned marks)
+{
+    if (marks & SK_EXPIRED) return SK_LATE_END;
+    if (result >= 0) return SK_DONE;
+    return result == -ECANCELED && (marks & SK_CANCEL) ? SK_CANCELLED : SK_FAILED;
+}
+
+/* Calls the task on this stack. Returns a task to run after it, or NULL. */
+static sk_task *start(sk_worker *w, sk_task *t)
+{
+    w->task = t;
+    sk_count_rlx(&w->count.started, 1u);
+    int result = t->fn(t->arg);
+    w = sk_worker_self(); /* maybe another one by now */
+    w->task = NULL;
+    return sk_task_end(w, t, end_of(result, sk_state_marks(&t->state)), result);
+}
+
+/* A task with deadlines or a stack of its own. False: it has been taken care of, *next is to run after it. */
+static bool may_start_special(sk_worker *w, sk_task *t, sk_task **next)
+{
+    if (t->stack_class != w->fiber->stack.cls) {
+        if (change_stack(w, t))
+            *next = NULL;
+        else
+            *next = sk_task_end(w, t, SK_FAILED, -ENOMEM);
+        return false;
+    }
+    if (!t->timed) return true;
+    if (t->start_by && sk_clock_ns() >= t->start_by) sk_task_expire(w, t, sk_load_rlx(&t->state.serial), SK_STARTED);
+    if (!sk_state_start(&t->state)) {
+        *next = sk_task_end_unstarted(w, t);
+        return false;
+    }
+    if (t->start_by) sk_timers_cancel_slot(w, &t->deadline);
+    if (t->start_by && t->finish_by)
+        sk_timers_arm(w, t, &t->deadline, t->finish_by,
+                      sk_timer_tag(sk_load_rlx(&t->state.serial), SK_TIMER_FINISH_BY));
+    return true;
+}
+
+static void dispatch(sk_worker *w, sk_task *t)
+{
+    for (uint32_t in_a_row = 0; t; in_a_row++) {
+        if (sk_unlikely(in_a_row == TIMERS_EVERY)) { /* a pool hands out one task after another: let others in */
+            sk_push(w, t);
+            return;
+        }
+        if (sk_unlikely(!t->fn)) { /* no task, but a chore of a pool */
+            ((sk_chore *)t->arg)->run((sk_chore *)t->arg, w);
+            return;
+        }
+        sk_count_rlx(&w->count.dispatches, 1u);
+        if ((uintptr_t)t->fiber > (uintptr_t)SK_FIBER_SPECIAL) {
+            resume(w, t);
+            return;
+        }
+        if (sk_unlikely(sk_state_marks(&t->state)))
+            t = sk_task_end_unstarted(w, t);
+        else if (sk_likely(t->fiber == SK_FIBER_NONE) || may_start_special(w, t, &t))
+            t = start(w, t);
+        w = sk_worker_self();
+    }
+}
+
+void sk_loop(void *unused)
+{
+    (void)unused;
+    sk_arrive();
+    for (;;) {
+        sk_worker *w = sk_worker_self();
+        sk_task *t = w->pending;
+        w->pending = NULL;
+        if (!t) t = next_task(w);
+        if (t)
+            dispatch(w, t);
+        else
+            sk_machine_leave(w);
+    }
+}

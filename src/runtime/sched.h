@@ -1,0 +1,123 @@
+/*
+ * sched.h: the scheduler's inner interface; the whole story is at the head of sched.c.
+ */
+#ifndef SK_RUNTIME_SCHED_H
+#define SK_RUNTIME_SCHED_H
+
+#include "runtime/worker.h"
+
+/* ---- making tasks runnable (any thread; w is the caller's worker or NULL) ---- */
+
+/* Puts a runnable task in a queue and wakes somebody for it. */
+void sk_ready(sk_worker *w, sk_task *t);
+
+/* The same, but to run next on this worker, unannounced; what stood there goes to the queue. */
+void sk_ready_next(sk_worker *w, sk_task *t);
+
+/* Puts it in the worker's queue without waking anybody: the caller announces once for many. Owner. */
+void sk_push(sk_worker *w, sk_task *t);
+
+/* ---- the loop (owner) ---- */
+
+/* The entry of every stack: the scheduler's loop. */
+void sk_loop(void *unused);
+
+/* First thing on a stack that has been gone to: does what was left to do for whoever left. */
+void sk_arrive(void);
+
+/* Something to run that is at hand, without searching; NULL when there is nothing. */
+sk_task *sk_take_local(sk_worker *w);
+
+/* ---- parking (park.c; task context) ---- */
+
+enum { SK_WHY_NOMEM = 4 }; /* beside sk_why: the park did not happen */
+
+/*
+ * What a parking task waits for.  Both calls are made on another stack than
+ * the task's, with a copy of this record.
+ *
+ *   publish   makes the waiter known; from here on whoever brings the event will
+ *             call sk_unpark(t, generation).  False: the event has happened.
+ *   happened  looks again, after the task has parked.
+ */
+typedef struct sk_wait sk_wait;
+struct sk_wait {
+    bool (*publish)(const sk_wait *wait, sk_task *t, uint64_t generation);
+    bool (*happened)(const sk_wait *wait, const sk_task *t);
+    void *object;
+    uint64_t word;
+};
+
+/*
+ * Parks the running task until it is woken, cancelled, expired, or `deadline`
+ * (SK_NEVER: none) passes; wait == NULL: only these.  Returns an sk_why, or
+ * SK_WHY_NOMEM when no stack can be had.  Unless it returns SK_WHY_WAKE, the
+ * caller must take back what publish made known (it may not have been called).
+ */
+int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline);
+
+/* Wakes a task parked in this generation. True for the one that did. Any thread. */
+bool sk_unpark(sk_task *t, uint64_t generation);
+
+/* 0, -ECANCELED or -ETIMEDOUT for a park that ended this way while it waited for something. */
+int sk_why_error(int why);
+
+/* ---- birth and end (spawn.c, end.c) ---- */
+
+/* A new task, counted as created; NULL with *error set. Any thread. */
+sk_task *sk_task_new(sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase, int *error);
+
+/* Takes back a task that was made but never made known. */
+void sk_task_withdraw(sk_task *t);
+
+/* A task object that carries a chore (see task.h), and its memory back. NULL: no memory. */
+sk_task *sk_chore_new(sk_task_owner *owner, sk_chore *chore);
+void sk_chore_free(sk_task *t);
+
+/* Nobody wants the task any more: frees it, or leaves that to the wheel which still holds a timer of it. */
+void sk_task_release(sk_task *t);
+
+/* Gives back the memory of a task. Any thread. */
+void sk_task_free(sk_task *t);
+
+/* Wakes whoever the join word, as it was before the end, names. Any thread. */
+void sk_wake_joiner(sk_worker *w, uint64_t join_word);
+
+/* Ends a task that this thread holds: counts, tells owner and joiner, frees. Returns a task to start next, or NULL. */
+sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result);
+
+/* Ends a task that never started. */
+sk_task *sk_task_end_unstarted(sk_worker *w, sk_task *t);
+
+/* ---- timers (expiry.c) ---- */
+
+/* What a slot was armed for; travels in the low bits of its tag, above them a generation or serial. */
+typedef enum sk_timer_kind { SK_TIMER_PARK, SK_TIMER_DELAY, SK_TIMER_START_BY, SK_TIMER_FINISH_BY } sk_timer_kind;
+
+static inline uint64_t sk_timer_tag(uint64_t number, sk_timer_kind kind)
+{
+    return number << 2 | kind;
+}
+
+/* Fires what is due on this worker's wheel; true when something became runnable. Owner. */
+bool sk_timers_run(sk_worker *w, uint64_t now);
+
+/* The same on another worker's wheel, if its owner is not at it. w may be NULL. */
+bool sk_timers_help(sk_worker *w, sk_worker *other, uint64_t now);
+
+/* Arms a slot of a task that the caller holds, on the caller's wheel, or from outside on some wheel of the runtime. */
+void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadline, uint64_t tag);
+
+/* Stops a slot of the task that the caller runs or holds, wherever it is armed. */
+void sk_timers_cancel_slot(sk_worker *w, sk_timer_slot *slot);
+
+/* A retiring worker gives all its timers to another one. */
+void sk_timers_hand_over(sk_worker *w, sk_worker *heir);
+
+/* After sk_timers_arm_end: makes the owner of these timers look at them. */
+void sk_timers_look_at(sk_worker *w, skua_runtime *rt, sk_timers *timers);
+
+/* Marks the task of this life as expired and tells its joiner. */
+void sk_task_expire(sk_worker *w, sk_task *t, uint64_t serial, unsigned unless);
+
+#endif

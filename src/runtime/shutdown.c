@@ -1,0 +1,191 @@
+/*
+ * shutdown.c: how a runtime ends, with every task in exactly one state.
+ *
+ *   1. OUTSIDE  new tasks from outside are refused, timers that have not fired
+ *               are dropped; running tasks may still spawn.  Wait.
+ *   2. CANCEL   when time is up: nobody may spawn; every live task is marked,
+ *               the parked ones are woken, the queued ones end as dropped when
+ *               their turn comes.  Wait.
+ *   3. THREADS  no task lives: the workers give up their threads.
+ *
+ * No task slips in.  Whoever makes a task from outside counts it first and then
+ * looks at `stopping` ([EN-C1]); the stopper writes `stopping` first and then
+ * counts ([SD-F1]).  So either the stopper counts the task, and waits until it
+ * has ended, or its maker is refused.  A task made from inside is made by a
+ * running one, which is counted.
+ *
+ * No live task is overlooked.  All counters only grow.  `ended` is read before
+ * `created`; if the sums are equal, no task lived at the moment between.
+ */
+#include "runtime/shutdown.h"
+
+#include <errno.h>
+
+#include "os/clock.h"
+#include "os/fork.h"
+#include "os/futex.h"
+#include "runtime/idle.h"
+#include "runtime/machine.h"
+#include "runtime/monitor.h"
+#include "runtime/sched.h"
+
+enum { LOOK_NS = 2000000 /* between two looks for tasks that were made while we marked the others */ };
+
+static uint64_t sum_ended(skua_runtime *rt)
+{
+    /* [SD-A1] acquire, here and below; pairs with [EN-R1], [EN-R2] and [EN-R3]: who counts an end counts its birth. */
+    uint64_t sum = sk_load_acq(&rt->foreign_refused);
+    for (int end = 0; end < SK_ENDS; end++) sum += sk_load_acq(&rt->foreign_ended[end]); /* [SD-A2] as [SD-A1] */
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) {
+        sk_worker *w = sk_load_rlx(&rt->workers[i]);
+        for (int end = 0; end < SK_ENDS; end++) sum += sk_load_acq(&w->count.ended[end]); /* [SD-A3] as [SD-A1] */
+    }
+    return sum;
+}
+
+static uint64_t sum_created(skua_runtime *rt)
+{
+    uint64_t sum = sk_load_rlx(&rt->foreign_created);
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
+        sum += sk_load_rlx(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->count.created);
+    return sum;
+}
+
+uint64_t sk_live_tasks(skua_runtime *rt)
+{
+    uint64_t ended = sum_ended(rt);
+    return sum_created(rt) - ended;
+}
+
+void sk_stop_progress_slow(skua_runtime *rt)
+{
+    /* [SD-R1] release; pairs with [SD-A4]: the stopper sees the counters of what has ended here. */
+    sk_add_rel(&rt->stop_word, 1u);
+    sk_futex_wake(&rt->stop_word, UINT32_MAX);
+}
+
+/* ---- marking ---- */
+
+static void drop_delayed(sk_task *t, uint64_t serial)
+{
+    if (sk_state_hit(&t->state, serial, SK_CANCEL, SK_WHY_CANCEL, 0) != SK_HIT_DELAYED) return;
+    sk_worker *w = sk_worker_self();
+    sk_timers_cancel_slot(w, &t->sleep);
+    sk_task_end_unstarted(w, t); /* as dropped, since the runtime is stopping */
+}
+
+static void mark(void *object, void *ctx)
+{
+    sk_task *t = (sk_task *)object;
+    skua_runtime *rt = (skua_runtime *)ctx;
+    uint64_t serial = sk_load_rlx(&t->state.serial);
+    /* [SD-A5] acquire; pairs with [TS-R1]: the owner of the life that the word shows. */
+    unsigned phase = sk_phase_of(sk_load_acq(&t->state.word));
+    if (phase == SK_FREE || phase == SK_ENDED || sk_task_runtime(t) != rt) return;
+    if (phase == SK_DELAYED)
+        drop_delayed(t, serial);
+    else if (sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL &&
+             sk_state_hit(&t->state, serial, SK_CANCEL, SK_WHY_CANCEL, 0) == SK_HIT_WOKEN)
+        sk_ready(sk_worker_self(), t);
+}
+
+/* ---- waiting ---- */
+
+/* True when no task lives; false at the deadline. */
+static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
+{
+    for (;;) {
+        /* [SD-A4] acquire; pairs with [SD-R1]. */
+        uint32_t seen = sk_load_acq(&rt->stop_word);
+        sk_slab_each(&sk_tasks, mark, rt);
+        if (sk_live_tasks(rt) == 0) return true;
+        uint64_t now = sk_clock_ns();
+        if (now >= deadline) return false;
+        uint64_t look = sk_min(now + LOOK_NS, deadline);
+        sk_worker *w = sk_worker_self();
+        if (w && w->task)
+            skua_sleep(look - now);
+        else
+            sk_futex_wait(&rt->stop_word, seen, look);
+    }
+}
+
+static void stop_at_least(skua_runtime *rt, uint32_t step)
+{
+    uint32_t now = sk_load_rlx(&rt->stopping);
+    /* [SD-C1] sequentially consistent; before [SD-F1]. */
+    while (now < step && !sk_cas_sc(&rt->stopping, &now, step)) {
+    }
+    /* [SD-F1] full fence; pairs with [EN-C1]: see the head of this file. */
+    sk_fence_sc();
+}
+
+int sk_runtime_check(skua_runtime *rt)
+{
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    if (!rt) return -EINVAL;
+    return sk_load_rlx(&rt->magic) == SK_RUNTIME_LIVE ? 0 : -ESHUTDOWN;
+}
+
+static int check_stoppable(skua_runtime *rt)
+{
+    int error = sk_runtime_check(rt);
+    if (error) return error;
+    return skua_runtime_current() == rt ? -EDEADLK : 0;
+}
+
+int skua_runtime_stop(skua_runtime *rt, uint64_t timeout)
+{
+    int error = check_stoppable(rt);
+    if (error) return error;
+    uint64_t deadline = sk_deadline_after(sk_clock_ns(), timeout);
+    stop_at_least(rt, SK_STOP_OUTSIDE);
+    if (wait_for_tasks(rt, deadline)) return 0;
+    stop_at_least(rt, SK_STOP_CANCEL);
+    return wait_for_tasks(rt, 0) ? 0 : -ETIMEDOUT;
+}
+
+/* ---- the threads ---- */
+
+static bool all_vacant(skua_runtime *rt)
+{
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
+        /* [SD-A6] acquire; pairs with [MA-R1]. */
+        if ((sk_load_acq(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->carry) & SK_CARRY) != SK_VACANT) return false;
+    return true;
+}
+
+void sk_stop_threads(skua_runtime *rt)
+{
+    stop_at_least(rt, SK_STOP_THREADS);
+    sk_monitor_ring(rt);
+    if (rt->monitor) {
+        sk_thread_join(&rt->monitor->thread);
+        sk_local_free(rt->monitor);
+        rt->monitor = NULL;
+    }
+    /* From here on we are the controller. */
+    for (;;) {
+        uint32_t seen = sk_load_rlx(&rt->monitor_word);
+        for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) sk_ring(rt, sk_load_rlx(&rt->workers[i]));
+        if (all_vacant(rt)) break;
+        sk_futex_wait(&rt->monitor_word, seen, sk_clock_ns() + LOOK_NS);
+    }
+    while (rt->threads) sk_trim_spares(rt, 0);
+}
+
+int skua_runtime_release(skua_runtime *rt)
+{
+    int error = check_stoppable(rt);
+    if (error) return error;
+    stop_at_least(rt, SK_STOP_OUTSIDE);
+    while (!wait_for_tasks(rt, SK_NEVER)) {
+    }
+    uint64_t live = SK_RUNTIME_LIVE;
+    /* [SD-C2] acquire-release: of several that release at once, one frees. */
+    if (!sk_cas_ar(&rt->magic, &live, SK_RUNTIME_RELEASED)) return -ESHUTDOWN;
+    sk_stop_threads(rt);
+    sk_workers_free(rt);
+    sk_runtime_forget(rt);
+    return 0;
+}

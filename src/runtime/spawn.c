@@ -1,0 +1,222 @@
+/* spawn.c: starting, cancelling and asking about tasks: the public side of task.h. */
+#include <errno.h>
+
+#include "os/clock.h"
+#include "os/fork.h"
+#include "runtime/idle.h"
+#include "runtime/sched.h"
+#include "runtime/shutdown.h"
+
+uint64_t skua_now(void)
+{
+    return sk_clock_ns();
+}
+
+/* The runtime that a task of this caller belongs to when it names none. */
+static int choose_runtime(skua_runtime **rt)
+{
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    if (*rt) return sk_runtime_check(*rt);
+    sk_worker *w = sk_worker_self();
+    if (sk_likely(w != NULL)) {
+        *rt = w->runtime;
+        return 0;
+    }
+    *rt = skua_runtime_current();
+    if (!*rt) *rt = skua_runtime_default();
+    return *rt ? 0 : -ENOMEM;
+}
+
+static skua_task handle_of(const sk_task *t)
+{
+    return (skua_task){(void *)(uintptr_t)t, sk_load_rlx((sk_atomic(uint64_t) *)&t->state.serial)};
+}
+
+/* ---- plain ---- */
+
+int skua_go(skua_fn *fn, void *arg)
+{
+    if (!fn) return -EINVAL;
+    skua_runtime *rt = NULL;
+    int error = choose_runtime(&rt);
+    if (error) return error;
+    sk_task *t = sk_task_new(&rt->owner, fn, arg, false, SK_ACTIVE, &error);
+    if (!t) return error;
+    sk_ready(sk_worker_self(), t);
+    return 0;
+}
+
+int skua_spawn(skua_task *out, skua_fn *fn, void *arg)
+{
+    if (!fn || !out) return -EINVAL;
+    skua_runtime *rt = NULL;
+    int error = choose_runtime(&rt);
+    if (error) return error;
+    sk_task *t = sk_task_new(&rt->owner, fn, arg, true, SK_ACTIVE, &error);
+    if (!t) return error;
+    *out = handle_of(t);
+    sk_ready_next(sk_worker_self(), t);
+    return 0;
+}
+
+int skua_spawn_batch(skua_task *out, size_t n, skua_fn *fn, void *const *args)
+{
+    if (!fn || n > INT32_MAX) return -EINVAL;
+    skua_runtime *rt = NULL;
+    int error = choose_runtime(&rt);
+    if (error) return error;
+    sk_worker *w = sk_worker_self();
+    bool inside = w && w->runtime == rt;
+    size_t made = 0;
+    for (; made < n; made++) {
+        sk_task *t = sk_task_new(&rt->owner, fn, args ? args[made] : NULL, out != NULL, SK_ACTIVE, &error);
+        if (!t) break;
+        if (out) out[made] = handle_of(t);
+        if (inside)
+            sk_push(w, t);
+        else
+            sk_inject_push(&rt->inbox, &t->link);
+    }
+    if (made) sk_notify(rt);
+    return made || !n ? (int)made : error;
+}
+
+/* ---- with options ---- */
+
+static bool is_special(const skua_task_options *o, skua_runtime *rt, unsigned cls)
+{
+    return cls != rt->stack_class || o->delay || o->start_within || o->finish_within;
+}
+
+/* Second and third line of a task that is more than a call. Its creator holds it. */
+static void make_special(sk_task *t, const skua_task_options *o, unsigned cls, uint64_t due)
+{
+    t->fiber = SK_FIBER_SPECIAL;
+    t->stack_class = (uint8_t)cls;
+    t->start_by = o->start_within ? sk_deadline_after(due, o->start_within) : 0;
+    t->finish_by = o->finish_within ? sk_deadline_after(due, o->finish_within) : 0;
+    t->timed = t->start_by || t->finish_by;
+}
+
+static void arm_deadline(sk_worker *w, sk_task *t)
+{
+    uint64_t serial = sk_load_rlx(&t->state.serial);
+    bool to_start = t->start_by && (!t->finish_by || t->start_by <= t->finish_by);
+    sk_timers_arm(w, t, &t->deadline, to_start ? t->start_by : t->finish_by,
+                  sk_timer_tag(serial, to_start ? SK_TIMER_START_BY : SK_TIMER_FINISH_BY));
+}
+
+static void launch_special(sk_task *t, uint64_t delay, uint64_t due)
+{
+    sk_worker *w = sk_worker_self();
+    if (t->timed) arm_deadline(w, t);
+    /* The delay last: it may be over at once, and then the task is no longer ours. */
+    if (delay)
+        sk_timers_arm(w, t, &t->sleep, due, sk_timer_tag(sk_load_rlx(&t->state.serial), SK_TIMER_DELAY));
+    else
+        sk_ready(w, t);
+}
+
+static int spawn_with(skua_task *out, const skua_task_options *o, skua_fn *fn, void *arg, bool joinable)
+{
+    skua_runtime *rt = o->runtime;
+    int error = choose_runtime(&rt);
+    if (error) return error;
+    unsigned cls = o->stack_size ? sk_stack_class_of(o->stack_size) : rt->stack_class;
+    if (cls >= SK_STACK_CLASSES) return -EINVAL;
+    sk_task *t = sk_task_new(&rt->owner, fn, arg, joinable, o->delay ? SK_DELAYED : SK_ACTIVE, &error);
+    if (!t) return error;
+    if (out) *out = handle_of(t);
+    if (!is_special(o, rt, cls)) {
+        sk_ready(sk_worker_self(), t);
+        return 0;
+    }
+    uint64_t due = sk_deadline_after(sk_clock_ns(), o->delay);
+    make_special(t, o, cls, due);
+    launch_special(t, o->delay, due);
+    return 0;
+}
+
+int skua_spawn_with(skua_task *out, const skua_task_options *options, skua_fn *fn, void *arg)
+{
+    static const skua_task_options none;
+    if (!fn) return -EINVAL;
+    return spawn_with(out, options ? options : &none, fn, arg, out != NULL);
+}
+
+/* ---- timers ---- */
+
+int skua_timer_start(skua_timer *out, uint64_t ns, skua_fn *fn, void *arg)
+{
+    if (!fn) return -EINVAL;
+    skua_task_options options = {.delay = ns ? ns : 1};
+    return spawn_with(out ? &out->task : NULL, &options, fn, arg, false);
+}
+
+int skua_after(uint64_t ns, skua_fn *fn, void *arg)
+{
+    return skua_timer_start(NULL, ns, fn, arg);
+}
+
+/* A delayed task that we have just kept from starting: nobody else has it now. */
+static void end_delayed(sk_task *t)
+{
+    sk_worker *w = sk_worker_self();
+    sk_timers_cancel_slot(w, &t->sleep);
+    sk_task_end_unstarted(w, t);
+}
+
+int skua_timer_stop(skua_timer timer)
+{
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    sk_task *t = (sk_task *)timer.task.ref;
+    if (!t || !sk_state_undelay(&t->state, timer.task.serial)) return -ESRCH;
+    end_delayed(t);
+    return 0;
+}
+
+/* ---- cancel ---- */
+
+int skua_cancel(skua_task task)
+{
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    sk_task *t = (sk_task *)task.ref;
+    if (!t) return -ESRCH;
+    switch (sk_state_hit(&t->state, task.serial, SK_CANCEL, SK_WHY_CANCEL, 0)) {
+    case SK_HIT_STALE:
+        return -ESRCH;
+    case SK_HIT_ALREADY:
+        return -EALREADY;
+    case SK_HIT_MARKED:
+        return 0;
+    case SK_HIT_WOKEN:
+        sk_ready(sk_worker_self(), t);
+        return 0;
+    case SK_HIT_DELAYED:
+        end_delayed(t);
+        return 0;
+    }
+    return 0;
+}
+
+/* The task on whose behalf this thread runs, in a blocking call too. */
+static sk_task *running_task(void)
+{
+    sk_local *local = sk_local_self();
+    if (!local) return NULL;
+    return local->worker ? local->worker->task : local->blocked_task;
+}
+
+int skua_cancelled(void)
+{
+    sk_task *t = running_task();
+    unsigned marks = t ? sk_state_marks(&t->state) : 0;
+    if (sk_likely(!marks)) return 0;
+    return marks & SK_EXPIRED ? -ETIMEDOUT : -ECANCELED;
+}
+
+skua_task skua_self(void)
+{
+    sk_task *t = running_task();
+    return t ? handle_of(t) : (skua_task){NULL, 0};
+}

@@ -1,0 +1,84 @@
+/*
+ * task.h: the task object.
+ *
+ * 256 bytes in process-wide, type-stable slabs, of which a task that neither
+ * parks nor is joined touches the first cache line only.  Who may touch a field
+ * is written beside it; "holder" is whoever has the task in hand alone (creator,
+ * queue's taker, runner).
+ */
+#ifndef SK_RUNTIME_TASK_H
+#define SK_RUNTIME_TASK_H
+
+#include "base/base.h"
+#include "deque/inject.h"
+#include "fiber/fiber.h"
+#include "mem/slab.h"
+#include "runtime/task_join.h"
+#include "runtime/task_state.h"
+#include "skua/task.h"
+#include "timer/timers.h"
+
+typedef struct sk_task sk_task;
+typedef struct sk_worker sk_worker;
+
+/* The one state in which each task ends. */
+typedef enum sk_end { SK_DONE, SK_FAILED, SK_CANCELLED, SK_LATE_END, SK_DROPPED, SK_ENDS } sk_end;
+
+/* Whom a task belongs to: its runtime, or a pool on that runtime. */
+typedef struct sk_task_owner {
+    skua_runtime *runtime; /* I */
+    /* NULL, or told of each end, once, by the thread that ended it. Returns a task to start next on this worker, or
+       NULL. The task's memory may not be touched. */
+    sk_task *(*ended)(struct sk_task_owner *owner, sk_worker *w, sk_end end);
+} sk_task_owner;
+
+/* Something that a worker does between tasks, on behalf of a pool: a task object without a function whose argument is
+   this. It must not park; it is not counted, and never ends: whoever made it sees that it is queued at most once. */
+typedef struct sk_chore {
+    void (*run)(struct sk_chore *chore, sk_worker *w);
+} sk_chore;
+
+/* What `fiber` says of a task that is not parked: nothing special, or look at the second line before the start. */
+#define SK_FIBER_NONE ((sk_fiber *)NULL)
+#define SK_FIBER_SPECIAL ((sk_fiber *)(uintptr_t)1)
+
+struct sk_task {
+    /* --- first line: all that a task which neither parks nor is joined needs --- */
+    SK_LINE_ALIGNED sk_task_state state; /* anyone, see task_state.h */
+    sk_join join;                        /* anyone, see task_join.h */
+    sk_inject_link link;                 /* holder: link of inboxes and of the slab's free list */
+    skua_fn *fn;                         /* I: from birth to end */
+    void *arg;                           /* I */
+    sk_fiber *fiber;                     /* holder: the stack it is parked on, or one of the above */
+    sk_atomic(sk_task_owner *) owner;    /* I: atomic because a stopping runtime looks at all tasks, see shutdown.c */
+    /* --- second line: parking and joining --- */
+    sk_timer_slot sleep; /* runner and the wheel it is armed in: the timeout of a park, or the delay of the start */
+    int result;          /* ender writes; joiner reads after ENDED */
+    uint8_t stack_class; /* I: SPECIAL only */
+    uint8_t refused;     /* runner: the last park did not happen, see park.c */
+    /* --- third and fourth line: deadlines --- */
+    SK_LINE_ALIGNED sk_timer_slot deadline; /* runner and its wheel: SPECIAL only */
+    sk_atomic(uint64_t) join_generation;    /* runner, joining: the generation to wake it in */
+    uint64_t start_by, finish_by;           /* I: SPECIAL only; on the monotonic clock; 0: none */
+    bool timed;                             /* holder: the deadline slot has been used in this life */
+};
+
+static inline sk_task_owner *sk_task_owner_of(const sk_task *t)
+{
+    return sk_load_rlx((sk_atomic(sk_task_owner *) *)&t->owner);
+}
+
+static inline skua_runtime *sk_task_runtime(const sk_task *t)
+{
+    return sk_task_owner_of(t)->runtime;
+}
+
+/* The process-wide slab of tasks. */
+extern sk_slab sk_tasks;
+
+static inline sk_task *sk_task_of_link(sk_inject_link *link)
+{
+    return sk_container_of(link, sk_task, link);
+}
+
+#endif

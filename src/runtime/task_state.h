@@ -1,0 +1,226 @@
+/*
+ * task_state.h: the state word of a task, and every legal transition.
+ *
+ *    63            16 15 ... 8    7      6   5      4        3     2..0
+ *   +----------------+--------+---------+-------+---------+-------+-----+
+ *   |  generation    | (zero) | started |  why  | expired |cancel |phase|
+ *   +----------------+--------+---------+-------+---------+-------+-----+
+ *
+ *   phase      FREE -> [DELAYED ->] ACTIVE <-> PARKED ... ACTIVE -> ENDED -> FREE
+ *   generation one more at each park and at each reuse of the memory, so that a
+ *              waker or canceller that comes late fails its compare-and-swap
+ *   why        who ended the last park: exactly one of wake, timeout, cancel
+ *              and expiry wins, because each is a compare-and-swap away from
+ *              PARKED in the generation it knows
+ *
+ * The mark and the phase share one word, so there is no window between "asked
+ * to end" and "parked": a cancel that comes before the park is found by the
+ * park's own compare-and-swap; one that comes after it finds PARKED.
+ *
+ * A start changes nothing here (queued and running are both ACTIVE; the holder
+ * of the task knows which), so that a task that never parks costs no
+ * read-modify-write on this word.  Only a task with a deadline for its start has
+ * STARTED set, by the compare-and-swap that races with that deadline.
+ *
+ * "Holder" is whoever has the task in hand alone: its creator before it is
+ * published, its taker after a dequeue, its runner.  All else may be called by
+ * any thread.  Every function is lock-free.
+ */
+#ifndef SK_RUNTIME_TASK_STATE_H
+#define SK_RUNTIME_TASK_STATE_H
+
+#include "base/atomic.h"
+#include "base/base.h"
+
+enum {
+    SK_FREE = 0,
+    SK_DELAYED = 1, /* accepted, waits for its timer */
+    SK_ACTIVE = 2,  /* accepted: in a queue or on a processor */
+    SK_PARKED = 3,
+    SK_ENDED = 4,
+    SK_PHASE = 7,
+    SK_CANCEL = 1 << 3,  /* somebody asked it to end */
+    SK_EXPIRED = 1 << 4, /* a deadline of its own has passed */
+    SK_WHY_SHIFT = 5,
+    SK_WHY = 3 << SK_WHY_SHIFT,
+    SK_STARTED = 1 << 7, /* it has a deadline, and has started */
+    SK_GENERATION_SHIFT = 16
+};
+#define SK_GENERATION (UINT64_C(1) << SK_GENERATION_SHIFT)
+
+/* Why a park ended. */
+typedef enum sk_why { SK_WHY_WAKE = 0, SK_WHY_TIMEOUT = 1, SK_WHY_CANCEL = 2, SK_WHY_EXPIRED = 3 } sk_why;
+
+/* What a cancel or an expiry did. */
+typedef enum sk_hit {
+    SK_HIT_STALE,   /* no such task any more */
+    SK_HIT_ALREADY, /* it has ended, or carries the mark */
+    SK_HIT_MARKED,  /* it will see the mark by itself */
+    SK_HIT_WOKEN,   /* it was parked: the caller must put it in a queue */
+    SK_HIT_DELAYED  /* it was delayed: the caller must take its timer and end it */
+} sk_hit;
+
+typedef struct sk_task_state {
+    sk_atomic(uint64_t) word;
+    sk_atomic(uint64_t) serial; /* of the life that the memory serves now; handles carry it */
+} sk_task_state;
+
+static inline unsigned sk_phase_of(uint64_t s)
+{
+    return (unsigned)(s & SK_PHASE);
+}
+
+static inline uint64_t sk_generation_of(uint64_t s)
+{
+    return s >> SK_GENERATION_SHIFT;
+}
+
+static inline uint64_t sk_with_phase(uint64_t s, unsigned phase)
+{
+    return (s & ~(uint64_t)SK_PHASE) | phase;
+}
+
+static inline uint64_t sk_woken_word(uint64_t s, sk_why why)
+{
+    return (s & ~(uint64_t)(SK_PHASE | SK_WHY)) | SK_ACTIVE | ((uint64_t)why << SK_WHY_SHIFT);
+}
+
+/* Holder of free memory: the serial that its next life will have, which is the generation it begins with. */
+static inline uint64_t sk_state_next_serial(const sk_task_state *t)
+{
+    return sk_generation_of(sk_load_rlx((sk_atomic(uint64_t) *)&t->word)) + 1;
+}
+
+/* Holder: a new life; returns its serial. */
+static inline uint64_t sk_state_born(sk_task_state *t, unsigned phase)
+{
+    uint64_t generation = sk_state_next_serial(t);
+    sk_store_rlx(&t->serial, generation);
+    /* [TS-R1] release; pairs with [TS-A1] in sk_state_hit. Without it a stale handle that finds this life's word
+       could still read the serial of the life before, which it matches, and cancel a stranger. */
+    sk_store_rel(&t->word, (generation << SK_GENERATION_SHIFT) | phase);
+    return generation;
+}
+
+/* Holder: marked to end? 0, SK_CANCEL, SK_EXPIRED or both. A hint for a running task, the truth for a taker. */
+static inline unsigned sk_state_marks(const sk_task_state *t)
+{
+    return (unsigned)(sk_load_rlx((sk_atomic(uint64_t) *)&t->word) & (SK_CANCEL | SK_EXPIRED));
+}
+
+/* Holder: ACTIVE -> ENDED; returns the marks. A plain store: a mark that comes between is lost on a task that has
+   ended anyway, and no waker has a generation to wake. */
+static inline unsigned sk_state_end(sk_task_state *t)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    sk_assert(sk_phase_of(s) == SK_ACTIVE);
+    sk_store_rlx(&t->word, sk_with_phase(s, SK_ENDED));
+    return (unsigned)(s & (SK_CANCEL | SK_EXPIRED));
+}
+
+/* Holder of a task with a deadline: it starts now. False: it carries a mark and must not. */
+static inline bool sk_state_start(sk_task_state *t)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    while (!(s & (SK_CANCEL | SK_EXPIRED)))
+        if (sk_cas_rlx(&t->word, &s, s | SK_STARTED)) return true;
+    return false;
+}
+
+/* Runner, whose park did not happen: no timer armed for it may take a later park for it. */
+static inline void sk_state_skip(sk_task_state *t)
+{
+    sk_add_rlx(&t->word, SK_GENERATION);
+}
+
+/* Holder: the memory may be reused. The generation moves on, so that whoever comes late fails. */
+static inline void sk_state_free(sk_task_state *t)
+{
+    uint64_t generation = sk_generation_of(sk_load_rlx(&t->word)) + 1;
+    sk_store_rlx(&t->serial, generation);
+    sk_store_rlx(&t->word, generation << SK_GENERATION_SHIFT);
+}
+
+/*
+ * Runner, once it has left its stack: ACTIVE -> PARKED in a new generation,
+ * which *generation gets.  False: it carries a mark and must not sleep.
+ */
+static inline bool sk_state_park(sk_task_state *t, uint64_t *generation)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    for (;;) {
+        sk_assert(sk_phase_of(s) == SK_ACTIVE);
+        if (s & (SK_CANCEL | SK_EXPIRED)) return false;
+        uint64_t next = sk_with_phase(s, SK_PARKED) + SK_GENERATION;
+        /* [TS-R2] sequentially consistent. As a release it pairs with [TS-A2] in sk_state_wake and [TS-A3] in
+           sk_state_hit: without it the waker could resume a stack whose registers have not been saved yet. Its place
+           in the single order before the parker's second look pairs with [TS-A4]: see park.c. */
+        if (sk_cas_sc(&t->word, &s, next)) {
+            *generation = sk_generation_of(next);
+            return true;
+        }
+    }
+}
+
+/* PARKED in this generation -> ACTIVE. True for exactly one caller, who must then put the task in a queue. */
+static inline bool sk_state_wake(sk_task_state *t, uint64_t generation, sk_why why)
+{
+    /* [TS-A4] sequentially consistent; pairs with [TS-R2]: the event comes before this look, the park before the
+       parker's look for the event, so one of the two sees the other. Without it both could miss. */
+    uint64_t s = sk_load_sc(&t->word);
+    while (sk_generation_of(s) == generation && sk_phase_of(s) == SK_PARKED)
+        /* [TS-A2] acquire-release at least; pairs with [TS-R2], see there. */
+        if (sk_cas_sc(&t->word, &s, sk_woken_word(s, why))) return true;
+    return false;
+}
+
+/* Runner, after a park: why it ended. */
+static inline sk_why sk_state_why(const sk_task_state *t)
+{
+    return (sk_why)((sk_load_rlx((sk_atomic(uint64_t) *)&t->word) & SK_WHY) >> SK_WHY_SHIFT);
+}
+
+/*
+ * Marks the life that holds `serial` with SK_CANCEL (why = SK_WHY_CANCEL) or
+ * SK_EXPIRED (why = SK_WHY_EXPIRED), and wakes it when it is parked; but does
+ * nothing to a task that carries `unless` (0, or SK_STARTED).
+ */
+static inline sk_hit sk_state_hit(sk_task_state *t, uint64_t serial, unsigned mark, sk_why why, unsigned unless)
+{
+    for (;;) {
+        /* [TS-A1] acquire; pairs with [TS-R1]: the serial read next is that of this word's life or of a later one,
+           and if it is of a later one the compare-and-swap below fails. */
+        uint64_t s = sk_load_acq(&t->word);
+        unsigned phase = sk_phase_of(s);
+        if (sk_load_rlx(&t->serial) != serial || phase == SK_FREE) return SK_HIT_STALE;
+        if (phase == SK_ENDED || (s & (mark | unless))) return SK_HIT_ALREADY;
+        uint64_t next = s | mark;
+        if (phase == SK_PARKED) next = sk_woken_word(next, why);
+        if (phase == SK_DELAYED) next = sk_with_phase(next, SK_ACTIVE);
+        /* [TS-A3] acquire-release; pairs with [TS-R2] when it wakes, and with [TS-A5]: of a timer that falls due and
+           a cancel the later one sees what the earlier did. */
+        if (sk_cas_ar(&t->word, &s, next))
+            return phase == SK_PARKED ? SK_HIT_WOKEN : phase == SK_DELAYED ? SK_HIT_DELAYED : SK_HIT_MARKED;
+    }
+}
+
+/* A timer is stopped: DELAYED -> ACTIVE, cancelled, in the life that holds `serial`. False: it is not delayed any more.
+   Whoever succeeds holds the task. */
+static inline bool sk_state_undelay(sk_task_state *t, uint64_t serial)
+{
+    uint64_t s = (serial << SK_GENERATION_SHIFT) | SK_DELAYED;
+    /* [TS-A6] acquire-release; pairs with [TS-A5] and [TS-A3], and with [TS-R1]: we see the task as it was made. */
+    return sk_cas_ar(&t->word, &s, sk_with_phase(s, SK_ACTIVE) | SK_CANCEL);
+}
+
+/* The timer's holder: DELAYED -> ACTIVE in the life that holds `serial`. False: a cancel was faster. */
+static inline bool sk_state_due(sk_task_state *t, uint64_t serial)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    while (sk_phase_of(s) == SK_DELAYED && sk_generation_of(s) == serial)
+        /* [TS-A5] acquire-release; pairs with [TS-A3], see there. */
+        if (sk_cas_ar(&t->word, &s, sk_with_phase(s, SK_ACTIVE))) return true;
+    return false;
+}
+
+#endif
