@@ -238,6 +238,14 @@ static inline uint32_t sk_bounded_pop_many(sk_bounded *q, void **out, uint32_t m
     return taken;
 }
 
+/* Any thread: what a pop would soon return, `ahead` places behind the oldest; NULL when unknown. A hint, to prefetch. */
+static inline void *sk_bounded_peek(const sk_bounded *q, uint32_t ahead)
+{
+    uint64_t at = sk_load_rlx(&q->head.hint) + ahead;
+    uint64_t word = sk_load_rlx(sk_bounded_slot(q, at));
+    return word & SK_BOUNDED_ITEM ? (void *)(uintptr_t)(word & SK_BOUNDED_POINTER) : NULL;
+}
+
 /* Any thread: takes the oldest item; NULL only if the queue was empty at some moment of the call. */
 static inline void *sk_bounded_pop(sk_bounded *q)
 {

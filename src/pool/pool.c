@@ -51,18 +51,18 @@ enum { PUMP_BATCH = 64, QUEUE_DEFAULT = 1024 };
 enum { POOL_FREE = 0, POOL_OPEN = 1, POOL_CLOSED = 2 };
 
 struct skua_pool {
-    sk_task_owner owner;                         /* I: what the tasks point to */
-    void *link;                                  /* of the slab's free list */
-    sk_atomic(uint32_t) state;                   /* POOL_* */
-    uint64_t limit;                              /* I; UINT64_MAX: none */
-    sk_chore pump_chore;                         /* I */
-    sk_task *pump;                               /* I: the object that carries the chore */
-    sk_atomic(uint32_t) pumping;                 /* 1: the pump is in a queue */
-    SK_LINE_ALIGNED sk_atomic(uint64_t) running; /* slots taken */
-    sk_atomic(uint64_t) ended[SK_ENDS]; /* all but done, which is what is left */
-    sk_atomic(uint32_t) inside;         /* threads that have given slots back and are not done yet */
-    SK_LINE_ALIGNED sk_waitq room;      /* submitters before a full queue */
-    sk_waitq rest;                      /* those who wait for the end of all */
+    sk_task_owner owner;                          /* I: what the tasks point to */
+    void *link;                                   /* of the slab's free list */
+    sk_atomic(uint32_t) state;                    /* POOL_* */
+    uint64_t limit;                               /* I; UINT64_MAX: none */
+    sk_chore pump_chore;                          /* I */
+    sk_task *pump;                                /* I: the object that carries the chore */
+    sk_atomic(uint32_t) pumping;                  /* 1: the pump is in a queue */
+    SK_LINE_ALIGNED sk_atomic(uint64_t) running;  /* slots taken */
+    sk_atomic(uint64_t) ended[SK_ENDS];           /* all but done, which is what is left */
+    sk_atomic(uint32_t) inside;                   /* threads that have given slots back and are not done yet */
+    SK_LINE_ALIGNED sk_waitq room;                /* submitters before a full queue */
+    sk_waitq rest;                                /* those who wait for the end of all */
     SK_LINE_ALIGNED sk_atomic(uint64_t) accepted; /* submissions counted in; includes the refused */
     sk_atomic(uint64_t) refused;                  /* of these, turned away after all */
     SK_LINE_ALIGNED sk_bounded queue;
@@ -147,6 +147,15 @@ static void pump(sk_chore *chore, sk_worker *w)
     sk_sub_ar(&pool->inside, 1u);
 }
 
+/* The tasks that come after the next one were written by another processor: fetch them while this one runs. */
+static void prefetch_ahead(skua_pool *pool)
+{
+    sk_task *t = (sk_task *)sk_bounded_peek(&pool->queue, 2);
+    if (!t) return;
+    __builtin_prefetch(t, 1);
+    __builtin_prefetch(&t->sleep, 1);
+}
+
 /* A task of the pool has ended: its slot goes to the next one, or back. */
 static sk_task *task_ended(sk_task_owner *owner, sk_worker *w, sk_end end)
 {
@@ -154,6 +163,7 @@ static sk_task *task_ended(sk_task_owner *owner, sk_worker *w, sk_end end)
     if (end != SK_DONE) sk_add_rlx(&pool->ended[end], UINT64_C(1));
     if (sk_load_rlx(&pool->running) >= pool->limit) {
         sk_task *next = (sk_task *)sk_bounded_pop(&pool->queue);
+        prefetch_ahead(pool);
         wake_submitters(pool, !next);
         if (next && w) return next;
         if (next) {
@@ -288,7 +298,8 @@ static int submit(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
     if (error) return error;
     if (!fn) return -EINVAL;
     error = admit(pool);
-    sk_task *t = error ? NULL : sk_task_new(&pool->owner, fn, arg, false, SK_ACTIVE, &error);
+    sk_local *local = sk_local_self();
+    sk_task *t = error ? NULL : sk_task_new(local, &pool->owner, fn, arg, false, SK_ACTIVE, &error);
     if (t) error = enqueue(pool, t, may_wait);
     if (sk_unlikely(error)) {
         refuse(pool, t);

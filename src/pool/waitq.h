@@ -27,9 +27,9 @@
 typedef struct sk_waitq_node sk_waitq_node;
 
 typedef struct sk_waitq {
-    sk_atomic(uint32_t) sequence;      /* wakers bump it when threads wait: their futex */
-    sk_atomic(uint32_t) threads;       /* threads announced */
-    sk_atomic(sk_waitq_node *) tasks;  /* tasks announced, newest first */
+    sk_atomic(uint32_t) sequence;     /* wakers bump it when threads wait: their futex */
+    sk_atomic(uint32_t) threads;      /* threads announced */
+    sk_atomic(sk_waitq_node *) tasks; /* tasks announced, newest first */
 } sk_waitq;
 
 void sk_waitq_init(sk_waitq *q);

@@ -32,15 +32,14 @@ static void init_task(sk_task *t, sk_task_owner *owner, skua_fn *fn, void *arg, 
     sk_state_born(&t->state, phase); /* last: from here on a stopping runtime may find it */
 }
 
-sk_task *sk_task_new(sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase, int *error)
+sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase, int *error)
 {
     skua_runtime *rt = owner->runtime;
-    sk_local *local = sk_local_self();
-    sk_worker *w = local ? local->worker : NULL;
     if (sk_unlikely(!local) && !(local = sk_local_get())) {
         *error = -ENOMEM;
         return NULL;
     }
+    sk_worker *w = local->worker;
     bool inside = w && w->runtime == rt;
     sk_task *t = (sk_task *)sk_slab_alloc(w ? &w->tasks : &local->tasks);
     if (sk_unlikely(!t)) {

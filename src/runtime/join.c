@@ -70,9 +70,8 @@ static int wait_as_thread(sk_local *local, sk_task *child, uint64_t open, uint64
     }
 }
 
-static int wait_for_end(sk_task *child, uint64_t open, uint64_t deadline)
+static int wait_for_end(sk_worker *w, sk_task *child, uint64_t open, uint64_t deadline)
 {
-    sk_worker *w = sk_worker_self();
     if (w && w->task) return wait_as_task(w, child, open, deadline);
     sk_local *local = sk_local_get();
     return local ? wait_as_thread(local, child, open, deadline) : -ENOMEM;
@@ -102,7 +101,7 @@ static int take_result(sk_task *t, uint64_t word, int *result)
 }
 
 /* One look at the word. 0 and errors: done; LOOK_AGAIN. `waited`: we have been written down before. */
-static int join_step(sk_task *t, skua_task handle, uint64_t deadline, bool *waited, int *result)
+static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadline, bool *waited, int *result)
 {
     uint64_t word = sk_join_look(&t->join);
     if (!same_life(t, handle, word) || sk_join_kind(word) == SK_JOIN_DETACHED) {
@@ -118,7 +117,7 @@ static int join_step(sk_task *t, skua_task handle, uint64_t deadline, bool *wait
         return 0;
     }
     if (deadline == 0) return -ETIMEDOUT;
-    int error = wait_for_end(t, word, deadline);
+    int error = wait_for_end(w, t, word, deadline);
     *waited = true;
     return error ? error : LOOK_AGAIN;
 }
@@ -133,8 +132,7 @@ int skua_join_for(skua_task handle, uint64_t timeout, int *result)
     uint64_t deadline = timeout == SKUA_FOREVER ? SK_NEVER : timeout ? sk_deadline_after(sk_clock_ns(), timeout) : 0;
     bool waited = false;
     int found;
-    do found = join_step(t, handle, deadline, &waited, result);
-    while (found == LOOK_AGAIN);
+    while ((found = join_step(w, t, handle, deadline, &waited, result)) == LOOK_AGAIN) w = sk_worker_self();
     return found;
 }
 

@@ -44,9 +44,7 @@ static void hand_over(sk_worker *w)
     sk_worker *heir = sk_load_rlx(&rt->workers[0]);
     sk_task *t;
     bool any = false;
-    while ((t = (sk_task *)sk_taskq_take(&w->queue)) ||
-           /* [MA-A3] acquire; pairs with [SC-R1]. */
-           (t = sk_xchg_acq(&w->runnext, (sk_task *)NULL))) {
+    while ((t = (sk_task *)sk_taskq_take(&w->queue)) || (t = sk_take_next(w))) {
         sk_inject_push(&rt->inbox, &t->link);
         any = true;
     }

@@ -35,12 +35,12 @@ enum {
 
 typedef struct watch {
     skua_runtime *rt;
-    uint64_t nap;         /* ns, the next one */
-    uint64_t last_trim;   /* ns */
-    bool used;            /* something has run since then */
+    uint64_t nap;                    /* ns, the next one */
+    uint64_t last_trim;              /* ns */
+    bool used;                       /* something has run since then */
     uint64_t runs[SKUA_WORKERS_MAX]; /* dispatches of each worker at the last look */
-    bool urgent;          /* look again soon */
-    bool stay;            /* no deep sleep */
+    bool urgent;                     /* look again soon */
+    bool stay;                       /* no deep sleep */
 } watch;
 
 void sk_monitor_ring(skua_runtime *rt)
@@ -84,9 +84,11 @@ static void look_at_lent(watch *m, sk_worker *w, uint64_t lent, uint64_t now)
 /* It has not dispatched anything since our last look: somebody else may run what it was to run next. */
 static void free_runnext(sk_worker *w)
 {
+    if (!sk_load_rlx(&w->runnext) || !sk_claim_try(&w->next_claim)) return;
     sk_task *t = sk_load_rlx(&w->runnext);
-    /* [SC-A2] acquire; pairs with [SC-R1]. */
-    if (t && sk_cas_acq(&w->runnext, &t, (sk_task *)NULL)) sk_ready(NULL, t);
+    sk_store_rlx(&w->runnext, (sk_task *)NULL);
+    sk_claim_release(&w->next_claim);
+    if (t) sk_ready(NULL, t);
 }
 
 static void look_at_carried(watch *m, sk_worker *w, uint64_t now)
@@ -94,10 +96,12 @@ static void look_at_carried(watch *m, sk_worker *w, uint64_t now)
     uint64_t runs = sk_load_rlx(&w->count.dispatches);
     bool stuck = runs == m->runs[w->index] && !sk_is_idle(m->rt, w);
     m->runs[w->index] = runs;
+    uint64_t due = sk_timers_next(&w->timers);
+    bool overdue = due < now && now - due > OVERDUE_NS;
+    if (overdue) sk_store_rlx(&w->poke, true);
     if (!stuck) return;
     free_runnext(w);
-    uint64_t due = sk_timers_next(&w->timers);
-    if (due < now && now - due > OVERDUE_NS) sk_timers_help(NULL, w, now);
+    if (overdue) sk_timers_help(NULL, w, now);
 }
 
 /* Retired: only what others left in its timers' inbox after it had gone. */

@@ -71,8 +71,7 @@ static void commit_park(sk_worker *w, sk_task *t, void *arg)
     /* [PK-R1] release; pairs with [ST-A1] in a snapshot: whoever counts this park's resumption counts the park. It is
        counted before it is done, since it may be over at once; one that is refused is counted as resumed. */
     sk_store_rel(&w->count.parked, sk_load_rlx(&w->count.parked) + 1);
-    uint8_t refused =
-        p.deadline != SK_NEVER ? park_timed(w, t, &p, &generation) : publish_and_park(t, &p, &generation);
+    uint8_t refused = p.deadline != SK_NEVER ? park_timed(w, t, &p, &generation) : publish_and_park(t, &p, &generation);
     if (sk_unlikely(refused)) {
         t->refused = refused;
         sk_ready(w, t);
@@ -81,7 +80,8 @@ static void commit_park(sk_worker *w, sk_task *t, void *arg)
     }
 }
 
-/* Where to go from a parking task: to a task at hand that has a stack, else to a loop, which starts the task at hand. */
+/* Where to go from a parking task: to a task at hand that has a stack, else to a loop, which starts the task at hand.
+ */
 static sk_fiber *next_stack(sk_worker *w)
 {
     sk_task *next = sk_take_local(w);

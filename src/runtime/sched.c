@@ -32,7 +32,8 @@
  * Where a worker looks, in this order
  *
  *   1. every 61st dispatch, the inbox first: outside work cannot starve
- *   2. its timers, when due, every 16th dispatch and whenever it runs dry
+ *   2. its timers, when due: every 16th dispatch, when the monitor says that they
+ *      are overdue, and whenever it runs dry
  *   3. runnext, at most 3 times in a row, then the queue; then runnext again
  *   4. the inbox, in one exchange; the batch goes to the queue, where thieves see it
  *   5. other workers' queues: half of the first that is not empty
@@ -95,19 +96,25 @@ void sk_ready_next(sk_worker *w, sk_task *t)
         sk_ready(w, t);
         return;
     }
-    /* [SC-R1] acquire-release; pairs with [SC-A1] and [SC-A2]: who takes the task sees what was written for it. */
-    sk_task *displaced = sk_xchg_ar(&w->runnext, t);
+    if (sk_unlikely(!sk_claim_enter(&w->next_claim))) {
+        sk_ready(w, t); /* the monitor is taking out what stood there */
+        return;
+    }
+    sk_task *displaced = sk_load_rlx(&w->runnext);
+    sk_store_rlx(&w->runnext, t);
+    sk_claim_leave(&w->next_claim);
     if (displaced) sk_ready(w, displaced);
 }
 
 /* ---- taking tasks ---- */
 
-static sk_task *take_next(sk_worker *w)
+sk_task *sk_take_next(sk_worker *w)
 {
+    if (!sk_load_rlx(&w->runnext) || sk_unlikely(!sk_claim_enter(&w->next_claim))) return NULL;
     sk_task *t = sk_load_rlx(&w->runnext);
-    /* [SC-A1] acquire; pairs with [SC-R1]. Fails when the monitor took it. */
-    if (t && sk_cas_acq(&w->runnext, &t, (sk_task *)NULL)) return t;
-    return NULL;
+    sk_store_rlx(&w->runnext, (sk_task *)NULL);
+    sk_claim_leave(&w->next_claim);
+    return t;
 }
 
 /* Moves the inbox to the queue, where thieves see it. */
@@ -127,15 +134,18 @@ sk_task *sk_take_local(sk_worker *w)
 {
     uint32_t tick = ++w->tick;
     if (sk_unlikely(tick % INBOX_EVERY == 0)) take_inbox(w);
-    if (sk_unlikely(tick % TIMERS_EVERY == 0)) sk_timers_run(w, sk_clock_ns());
+    if (sk_unlikely(tick % TIMERS_EVERY == 0 || sk_load_rlx(&w->poke))) {
+        sk_store_rlx(&w->poke, false);
+        sk_timers_run(w, sk_clock_ns());
+    }
     sk_task *t;
-    if (w->in_a_row < NEXT_IN_A_ROW && (t = take_next(w))) {
+    if (w->in_a_row < NEXT_IN_A_ROW && (t = sk_take_next(w))) {
         w->in_a_row++;
         return t;
     }
     w->in_a_row = 0;
     t = (sk_task *)sk_taskq_take(&w->queue);
-    return t ? t : take_next(w);
+    return t ? t : sk_take_next(w);
 }
 
 static uint32_t steal_from(sk_worker *w, sk_worker *victim)
@@ -160,8 +170,8 @@ static bool rob(sk_worker *w, uint64_t now)
     for (uint32_t i = 0; i < n && !won; i++) {
         sk_worker *victim = table->worker[(first + i) % n];
         if (victim == w) continue;
-        won = steal_from(w, victim) > 0 ||
-              (now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS && sk_timers_help(w, victim, now));
+        won = steal_from(w, victim) > 0 || (now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS &&
+                                            sk_timers_help(w, victim, now));
     }
     sk_rcu_leave();
     return won;
@@ -257,13 +267,14 @@ static sk_end end_of(int result, unsigned marks)
     return result == -ECANCELED && (marks & SK_CANCEL) ? SK_CANCELLED : SK_FAILED;
 }
 
-/* Calls the task on this stack. Returns a task to run after it, or NULL. */
-static sk_task *start(sk_worker *w, sk_task *t)
+/* Calls the task on this stack. Returns a task to run after it, or NULL; *at is the worker, maybe another one by now. */
+static sk_task *start(sk_worker **at, sk_task *t)
 {
+    sk_worker *w = *at;
     w->task = t;
     sk_count_rlx(&w->count.started, 1u);
     int result = t->fn(t->arg);
-    w = sk_worker_self(); /* maybe another one by now */
+    *at = w = sk_worker_self();
     w->task = NULL;
     return sk_task_end(w, t, end_of(result, sk_state_marks(&t->state)), result);
 }
@@ -310,8 +321,7 @@ static void dispatch(sk_worker *w, sk_task *t)
         if (sk_unlikely(sk_state_marks(&t->state)))
             t = sk_task_end_unstarted(w, t);
         else if (sk_likely(t->fiber == SK_FIBER_NONE) || may_start_special(w, t, &t))
-            t = start(w, t);
-        w = sk_worker_self();
+            t = start(&w, t);
     }
 }
 

@@ -25,6 +25,9 @@ void sk_loop(void *unused);
 /* First thing on a stack that has been gone to: does what was left to do for whoever left. */
 void sk_arrive(void);
 
+/* What stands in runnext, or NULL. */
+sk_task *sk_take_next(sk_worker *w);
+
 /* Something to run that is at hand, without searching; NULL when there is nothing. */
 sk_task *sk_take_local(sk_worker *w);
 
@@ -64,8 +67,8 @@ int sk_why_error(int why);
 
 /* ---- birth and end (spawn.c, end.c) ---- */
 
-/* A new task, counted as created; NULL with *error set. Any thread. */
-sk_task *sk_task_new(sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase, int *error);
+/* A new task, counted as created; NULL with *error set. Any thread; local is the caller's, or NULL. */
+sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase, int *error);
 
 /* Takes back a task that was made but never made known. */
 void sk_task_withdraw(sk_task *t);
@@ -107,6 +110,9 @@ bool sk_timers_help(sk_worker *w, sk_worker *other, uint64_t now);
 
 /* Arms a slot of a task that the caller holds, on the caller's wheel, or from outside on some wheel of the runtime. */
 void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadline, uint64_t tag);
+
+/* Arms the delay of a task that the caller has made. The clock is read later, see sk_wheel_arm_in. */
+void sk_task_start_in(sk_worker *w, sk_task *t, uint64_t ns, uint64_t tag);
 
 /* Stops a slot of the task that the caller runs or holds, wherever it is armed. */
 void sk_timers_cancel_slot(sk_worker *w, sk_timer_slot *slot);

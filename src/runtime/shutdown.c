@@ -149,8 +149,7 @@ int skua_runtime_stop(skua_runtime *rt, uint64_t timeout)
 
 static bool all_vacant(skua_runtime *rt)
 {
-    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
-        /* [SD-A6] acquire; pairs with [MA-R1]. */
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) /* [SD-A6] acquire; pairs with [MA-R1]. */
         if ((sk_load_acq(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->carry) & SK_CARRY) != SK_VACANT) return false;
     return true;
 }

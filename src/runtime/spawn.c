@@ -12,19 +12,30 @@ uint64_t skua_now(void)
     return sk_clock_ns();
 }
 
-/* The runtime that a task of this caller belongs to when it names none. */
-static int choose_runtime(skua_runtime **rt)
+/* Who calls, and for which runtime. */
+typedef struct caller {
+    sk_local *local; /* NULL: a thread that has no record yet */
+    sk_worker *w;    /* NULL: not a worker's thread */
+    skua_runtime *rt;
+} caller;
+
+static int choose_runtime(caller *c)
+{
+    if (c->rt) return sk_runtime_check(c->rt);
+    c->rt = skua_runtime_current();
+    if (!c->rt) c->rt = skua_runtime_default();
+    return c->rt ? 0 : -ENOMEM;
+}
+
+static int look_at_caller(caller *c, skua_runtime *named)
 {
     if (sk_unlikely(sk_forked())) return -ECHILD;
-    if (*rt) return sk_runtime_check(*rt);
-    sk_worker *w = sk_worker_self();
-    if (sk_likely(w != NULL)) {
-        *rt = w->runtime;
-        return 0;
-    }
-    *rt = skua_runtime_current();
-    if (!*rt) *rt = skua_runtime_default();
-    return *rt ? 0 : -ENOMEM;
+    c->local = sk_local_self();
+    c->w = c->local ? c->local->worker : NULL;
+    c->rt = named;
+    if (sk_unlikely(named || !c->w)) return choose_runtime(c);
+    c->rt = c->w->runtime;
+    return 0;
 }
 
 static skua_task handle_of(const sk_task *t)
@@ -37,47 +48,46 @@ static skua_task handle_of(const sk_task *t)
 int skua_go(skua_fn *fn, void *arg)
 {
     if (!fn) return -EINVAL;
-    skua_runtime *rt = NULL;
-    int error = choose_runtime(&rt);
+    caller c;
+    int error = look_at_caller(&c, NULL);
     if (error) return error;
-    sk_task *t = sk_task_new(&rt->owner, fn, arg, false, SK_ACTIVE, &error);
+    sk_task *t = sk_task_new(c.local, &c.rt->owner, fn, arg, false, SK_ACTIVE, &error);
     if (!t) return error;
-    sk_ready(sk_worker_self(), t);
+    sk_ready(c.w, t);
     return 0;
 }
 
 int skua_spawn(skua_task *out, skua_fn *fn, void *arg)
 {
     if (!fn || !out) return -EINVAL;
-    skua_runtime *rt = NULL;
-    int error = choose_runtime(&rt);
+    caller c;
+    int error = look_at_caller(&c, NULL);
     if (error) return error;
-    sk_task *t = sk_task_new(&rt->owner, fn, arg, true, SK_ACTIVE, &error);
+    sk_task *t = sk_task_new(c.local, &c.rt->owner, fn, arg, true, SK_ACTIVE, &error);
     if (!t) return error;
     *out = handle_of(t);
-    sk_ready_next(sk_worker_self(), t);
+    sk_ready_next(c.w, t);
     return 0;
 }
 
 int skua_spawn_batch(skua_task *out, size_t n, skua_fn *fn, void *const *args)
 {
     if (!fn || n > INT32_MAX) return -EINVAL;
-    skua_runtime *rt = NULL;
-    int error = choose_runtime(&rt);
+    caller c;
+    int error = look_at_caller(&c, NULL);
     if (error) return error;
-    sk_worker *w = sk_worker_self();
-    bool inside = w && w->runtime == rt;
+    bool inside = c.w && c.w->runtime == c.rt;
     size_t made = 0;
     for (; made < n; made++) {
-        sk_task *t = sk_task_new(&rt->owner, fn, args ? args[made] : NULL, out != NULL, SK_ACTIVE, &error);
+        sk_task *t = sk_task_new(c.local, &c.rt->owner, fn, args ? args[made] : NULL, out != NULL, SK_ACTIVE, &error);
         if (!t) break;
         if (out) out[made] = handle_of(t);
         if (inside)
-            sk_push(w, t);
+            sk_push(c.w, t);
         else
-            sk_inject_push(&rt->inbox, &t->link);
+            sk_inject_push(&c.rt->inbox, &t->link);
     }
-    if (made) sk_notify(rt);
+    if (made) sk_notify(c.rt);
     return made || !n ? (int)made : error;
 }
 
@@ -89,8 +99,9 @@ static bool is_special(const skua_task_options *o, skua_runtime *rt, unsigned cl
 }
 
 /* Second and third line of a task that is more than a call. Its creator holds it. */
-static void make_special(sk_task *t, const skua_task_options *o, unsigned cls, uint64_t due)
+static void make_special(sk_task *t, const skua_task_options *o, unsigned cls)
 {
+    uint64_t due = o->start_within || o->finish_within ? sk_deadline_after(sk_clock_ns(), o->delay) : 0;
     t->fiber = SK_FIBER_SPECIAL;
     t->stack_class = (uint8_t)cls;
     t->start_by = o->start_within ? sk_deadline_after(due, o->start_within) : 0;
@@ -106,34 +117,32 @@ static void arm_deadline(sk_worker *w, sk_task *t)
                   sk_timer_tag(serial, to_start ? SK_TIMER_START_BY : SK_TIMER_FINISH_BY));
 }
 
-static void launch_special(sk_task *t, uint64_t delay, uint64_t due)
+static void launch_special(sk_worker *w, sk_task *t, uint64_t delay)
 {
-    sk_worker *w = sk_worker_self();
     if (t->timed) arm_deadline(w, t);
     /* The delay last: it may be over at once, and then the task is no longer ours. */
     if (delay)
-        sk_timers_arm(w, t, &t->sleep, due, sk_timer_tag(sk_load_rlx(&t->state.serial), SK_TIMER_DELAY));
+        sk_task_start_in(w, t, delay, sk_timer_tag(sk_load_rlx(&t->state.serial), SK_TIMER_DELAY));
     else
         sk_ready(w, t);
 }
 
 static int spawn_with(skua_task *out, const skua_task_options *o, skua_fn *fn, void *arg, bool joinable)
 {
-    skua_runtime *rt = o->runtime;
-    int error = choose_runtime(&rt);
+    caller c;
+    int error = look_at_caller(&c, o->runtime);
     if (error) return error;
-    unsigned cls = o->stack_size ? sk_stack_class_of(o->stack_size) : rt->stack_class;
+    unsigned cls = o->stack_size ? sk_stack_class_of(o->stack_size) : c.rt->stack_class;
     if (cls >= SK_STACK_CLASSES) return -EINVAL;
-    sk_task *t = sk_task_new(&rt->owner, fn, arg, joinable, o->delay ? SK_DELAYED : SK_ACTIVE, &error);
+    sk_task *t = sk_task_new(c.local, &c.rt->owner, fn, arg, joinable, o->delay ? SK_DELAYED : SK_ACTIVE, &error);
     if (!t) return error;
     if (out) *out = handle_of(t);
-    if (!is_special(o, rt, cls)) {
-        sk_ready(sk_worker_self(), t);
-        return 0;
+    if (is_special(o, c.rt, cls)) {
+        make_special(t, o, cls);
+        launch_special(c.w, t, o->delay);
+    } else {
+        sk_ready(c.w, t);
     }
-    uint64_t due = sk_deadline_after(sk_clock_ns(), o->delay);
-    make_special(t, o, cls, due);
-    launch_special(t, o->delay, due);
     return 0;
 }
 

@@ -46,7 +46,8 @@ static sums take_sums(skua_runtime *rt)
     }
     /* [ST-A4] acquire; pairs with [EN-R2]. */
     s.refused = sk_load_acq(&rt->foreign_refused);
-    s.unstarted = sum(rt, n, offsetof(sk_counters, unstarted)) + sk_load_acq(&rt->foreign_unstarted); /* [ST-A5] as ST-A3 */
+    s.unstarted =
+        sum(rt, n, offsetof(sk_counters, unstarted)) + sk_load_acq(&rt->foreign_unstarted); /* [ST-A5] as ST-A3 */
     s.resumed = sum(rt, n, offsetof(sk_counters, resumed));
     s.parked = sum(rt, n, offsetof(sk_counters, parked));
     s.started = sum(rt, n, offsetof(sk_counters, started));

@@ -59,10 +59,12 @@ struct sk_worker {
     sk_stack_cache stacks; /* O */
     /* --- shared --- */
     SK_LINE_ALIGNED sk_taskq queue;
-    SK_LINE_ALIGNED sk_atomic(sk_task *) runnext; /* owner swaps, the monitor takes late, see sched.c */
+    sk_claim next_claim;                          /* who may touch runnext: the owner for free, the monitor late */
+    SK_LINE_ALIGNED sk_atomic(sk_task *) runnext; /* its holder; anyone peeks */
     sk_atomic(uint64_t) carry;                    /* SK_CARRIED, _LENT, _VACANT and a ticket, see blocking.c */
     sk_atomic(uint64_t) lent_since;               /* W: when the blocking call began, for the monitor */
     sk_atomic(uint32_t) doorbell;                 /* futex: bumped by whoever takes the worker's idle bit */
+    sk_atomic(bool) poke;                         /* monitor: look at your timers before the next task */
     sk_atomic(bool) retire;                       /* monitor: leave the table at the next look */
     SK_LINE_ALIGNED sk_timers timers;             /* its holder, see timer/timers.h */
     SK_LINE_ALIGNED sk_counters count;            /* W */

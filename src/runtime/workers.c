@@ -69,6 +69,7 @@ static sk_worker *new_worker(skua_runtime *rt)
     sk_rng_seed(&w->rng, index + 1);
     sk_slab_cache_init(&w->tasks, &sk_tasks);
     sk_timers_init(&w->timers, sk_clock_ns());
+    sk_claim_init(&w->next_claim);
     sk_store_rlx(&w->carry, (uint64_t)SK_VACANT);
     /* [MA-R4] release; pairs with [MA-A4]: whoever learns the number finds the worker. */
     sk_store_rlx(&rt->workers[index], w);
@@ -142,7 +143,8 @@ bool sk_shrink(skua_runtime *rt)
         sk_worker *w = worker_at(rt, i);
         if (carry_of(w) == SK_VACANT || sk_load_rlx(&w->retire)) continue;
         sk_store_rlx(&w->retire, true);
-        sk_fence_sc(); /* [MO-F2] full fence; pairs with [ID-F3]: the worker sees it before it sleeps, or we see it sleep. */
+        sk_fence_sc(); /* [MO-F2] full fence; pairs with [ID-F3]: the worker sees it before it sleeps, or we see it
+                          sleep. */
         sk_ring(rt, w);
         sk_count_rlx(&rt->shrunk, 1u);
         return true;

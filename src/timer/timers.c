@@ -179,14 +179,14 @@ static void move_slot(sk_timer_slot *s, sk_timers *to, sk_timer_haul *haul)
     deliver(to, s, sk_slot_tick(word));
 }
 
-bool sk_timers_move(sk_timers *from, sk_timers *to, sk_timer_haul *haul)
+bool sk_timers_move(sk_timers *from, sk_timers *to, uint64_t now, sk_timer_haul *haul)
 {
     haul->fired = NULL;
     haul->orphans = NULL;
     haul->next = UINT64_MAX;
     haul->rearmed = false;
     if (!sk_timers_enter(from)) return false;
-    for (sk_timer *node = sk_wheel_drain(&from->wheel), *next; node; node = next) {
+    for (sk_timer *node = sk_wheel_drain(&from->wheel, now), *next; node; node = next) {
         sk_timer_slot *s = sk_container_of(node, sk_timer_slot, node);
         uint64_t tick = sk_tick_up(node->expires);
         next = node->next;

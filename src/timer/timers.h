@@ -103,6 +103,21 @@ static inline sk_arming sk_timers_arm_begin(sk_timers *t, sk_timer_slot *s, uint
     return arming;
 }
 
+/*
+ * Owner, for a task that it holds and that does not park: arms a slot for `ns`
+ * from the next advance on (sk_wheel_arm_in).  False: arm it the usual way.
+ */
+static inline bool sk_timers_arm_in(sk_timers *t, sk_timer_slot *s, uint64_t ns, uint64_t tag)
+{
+    if (sk_unlikely(sk_slot_state(sk_slot_look(s)) != SK_SLOT_FREE || !sk_timers_enter(t))) return false;
+    sk_store_rlx(&s->tag, tag);
+    sk_store_rlx(&s->home, t);
+    sk_wheel_arm_in(&t->wheel, &s->node, ns);
+    sk_store_rlx(&s->word, (uint64_t)SK_SLOT_ARMED); /* plain, as in sk_timers_arm_begin */
+    sk_timers_leave(t);
+    return true;
+}
+
 sk_timers *sk_timers_arm_end_slow(const sk_arming *arming, sk_timer_slot *s);
 
 /* Returns NULL, or the timers whose owner must look at them before `expires`: after a full fence, wake it if it sleeps.
@@ -162,7 +177,7 @@ bool sk_timers_retry(sk_timers *t, sk_timer_slot *s, uint64_t now);
 
 /* Owner that retires: all timers go to the inbox of `to`, whose owner must then be notified. False: a claimer is in.
    Remote cancels under way may still come to the inbox of `from`; README.md says who takes those. */
-bool sk_timers_move(sk_timers *from, sk_timers *to, sk_timer_haul *haul);
+bool sk_timers_move(sk_timers *from, sk_timers *to, uint64_t now, sk_timer_haul *haul);
 
 /* At rest: nothing claimed, nobody inside, the wheel sound. For tests. */
 bool sk_timers_check(sk_timers *t);

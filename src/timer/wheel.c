@@ -85,12 +85,12 @@ static uint64_t next_tick(const sk_wheel *w)
 
 uint64_t sk_wheel_next(const sk_wheel *w)
 {
-    return sk_tick_ns(next_tick(w));
+    return w->fresh ? 0 : sk_tick_ns(next_tick(w));
 }
 
 void sk_wheel_refresh(sk_wheel *w)
 {
-    w->due = next_tick(w);
+    w->due = w->fresh ? 0 : next_tick(w);
 }
 
 static sk_timer *take_slot(sk_wheel *w, unsigned slot)
@@ -134,8 +134,21 @@ static void cascade(sk_wheel *w, unsigned slot)
     }
 }
 
+/* Gives those that were armed for a duration their time. */
+static void place_fresh(sk_wheel *w, uint64_t now)
+{
+    sk_timer *t = w->fresh;
+    w->fresh = NULL;
+    for (sk_timer *next; t; t = next) {
+        next = t->next;
+        t->expires = t->expires > UINT64_MAX - now ? UINT64_MAX : now + t->expires;
+        sk_wheel_place(w, t);
+    }
+}
+
 sk_timer *sk_wheel_advance(sk_wheel *w, uint64_t now)
 {
+    if (sk_unlikely(w->fresh != NULL)) place_fresh(w, now);
     uint64_t last = sk_max(now >> SK_TICK_SHIFT, w->tick);
     sk_timer *chain = NULL, **tail = &chain;
     unsigned far_at = 0;
@@ -162,8 +175,9 @@ sk_timer *sk_wheel_advance(sk_wheel *w, uint64_t now)
     return chain;
 }
 
-sk_timer *sk_wheel_drain(sk_wheel *w)
+sk_timer *sk_wheel_drain(sk_wheel *w, uint64_t now)
 {
+    place_fresh(w, now);
     sk_timer *chain = NULL, **tail = &chain;
     while (w->busy) {
         unsigned word = (unsigned)__builtin_ctzll(w->busy);
@@ -191,6 +205,9 @@ static bool stands_right(const sk_wheel *w, const sk_timer *t, unsigned slot)
 bool sk_wheel_check(const sk_wheel *w)
 {
     size_t count = 0;
+    sk_timer *const *place = &w->fresh;
+    for (const sk_timer *t = *place; t; place = &t->next, t = t->next, count++)
+        if (t->pprev != place || w->due != 0) return false;
     for (unsigned slot = 0; slot < SK_WHEEL_SLOTS; slot++) {
         bool marked = w->words[slot >> 6] >> (slot & 63) & 1;
         if (marked != (w->heads[slot] != NULL)) return false;

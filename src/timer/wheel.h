@@ -42,6 +42,7 @@ typedef struct sk_wheel {
     size_t count;                    /* armed timers */
     uint64_t busy;                   /* bit i: words[i] != 0 */
     uint64_t words[SK_WHEEL_WORDS];  /* bit j of word i: heads[64 i + j] != NULL */
+    sk_timer *fresh;                 /* armed for a duration; placed at the next advance. Not empty: due is 0 */
     sk_timer *heads[SK_WHEEL_SLOTS]; /* near slots, then the far levels; newest timer first */
 } sk_wheel;
 
@@ -95,6 +96,23 @@ static inline void sk_wheel_arm(sk_wheel *w, sk_timer *t, uint64_t expires)
     sk_wheel_place(w, t);
 }
 
+/*
+ * O(1), for who does not want to read the clock: arms for `ns` from the next
+ * advance, whose `now` is later than this call.  So it does not fire early, and
+ * is late by the time to that advance; due says that it is wanted at once.
+ */
+static inline void sk_wheel_arm_in(sk_wheel *w, sk_timer *t, uint64_t ns)
+{
+    sk_assert(t->pprev == NULL);
+    t->expires = ns;
+    t->next = w->fresh;
+    t->pprev = &w->fresh;
+    if (t->next) t->next->pprev = &t->next;
+    w->fresh = t;
+    w->count++;
+    w->due = 0;
+}
+
 /* Forgets a slot that has just become empty. */
 static inline void sk_wheel_mark_empty(sk_wheel *w, size_t slot)
 {
@@ -138,7 +156,7 @@ void sk_wheel_refresh(sk_wheel *w);
 sk_timer *sk_wheel_advance(sk_wheel *w, uint64_t now);
 
 /* Takes all timers out, in no particular order. */
-sk_timer *sk_wheel_drain(sk_wheel *w);
+sk_timer *sk_wheel_drain(sk_wheel *w, uint64_t now);
 
 static inline size_t sk_wheel_count(const sk_wheel *w)
 {

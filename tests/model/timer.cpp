@@ -96,7 +96,7 @@ static sk_timer *sk_wheel_advance(sk_wheel *w, uint64_t now)
     }
     return chain;
 }
-static sk_timer *sk_wheel_drain(sk_wheel *w)
+static sk_timer *sk_wheel_drain(sk_wheel *w, 0)
 {
     return sk_wheel_advance(w, UINT64_MAX);
 }

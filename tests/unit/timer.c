@@ -47,7 +47,7 @@ SK_TEST(wheel, empty)
     sk_wheel_init(&wheel, 12345);
     SK_EXPECT(sk_wheel_next(&wheel) == UINT64_MAX && !sk_wheel_is_due(&wheel, UINT64_MAX));
     SK_EXPECT(sk_wheel_advance(&wheel, UINT64_MAX) == NULL);
-    SK_EXPECT(sk_wheel_drain(&wheel) == NULL && sk_wheel_check(&wheel));
+    SK_EXPECT(sk_wheel_drain(&wheel, 0) == NULL && sk_wheel_check(&wheel));
 }
 
 SK_TEST(wheel, rounds_up)
@@ -216,7 +216,7 @@ SK_TEST(wheel, drain)
     static sk_timer t[51];
     sk_wheel_init(&wheel, 1000);
     for (int i = 0; i < 51; i++) sk_wheel_arm(&wheel, &t[i], UINT64_C(1) << i);
-    SK_EXPECT_EQ(length(sk_wheel_drain(&wheel)), 51);
+    SK_EXPECT_EQ(length(sk_wheel_drain(&wheel, 0)), 51);
     SK_EXPECT(sk_wheel_count(&wheel) == 0 && sk_wheel_check(&wheel) && sk_wheel_next(&wheel) == UINT64_MAX);
     for (int i = 0; i < 51; i++) SK_EXPECT(t[i].pprev == NULL);
 }

@@ -220,7 +220,7 @@ SK_TEST(slot, moves_to_another_wheel)
         arm(&a, 5 * TICK, 1);
         if (way == 3) sk_claim_release(&a.claim);
         if (way == 1) sk_timers_cancel(&b, &slot);
-        SK_EXPECT(sk_timers_move(&a, &b, &haul) && sk_wheel_count(&a.wheel) == 0);
+        SK_EXPECT(sk_timers_move(&a, &b, 0, &haul) && sk_wheel_count(&a.wheel) == 0);
         SK_EXPECT_EQ(state(), way == 1 ? SK_SLOT_FREE : SK_SLOT_LATE);
         SK_EXPECT(sk_timers_next(&b) == (way != 1 ? 5 * TICK : UINT64_MAX));
         SK_EXPECT(advance(&b, 1, 1) == 0);
@@ -238,8 +238,8 @@ SK_TEST(slot, a_straggler_after_a_move)
     arm(&a, 5 * TICK, 1);
     uint64_t word = sk_slot_look(&slot);
     SK_EXPECT(sk_slot_cancel(&slot, &word));
-    SK_EXPECT(sk_timers_move(&a, &b, &haul) && state() == SK_SLOT_CANCELLED);
+    SK_EXPECT(sk_timers_move(&a, &b, 0, &haul) && state() == SK_SLOT_CANCELLED);
     sk_inbox_push(&a.inbox, &slot);
-    SK_EXPECT(sk_timers_move(&a, &b, &haul) && state() == SK_SLOT_FREE);
+    SK_EXPECT(sk_timers_move(&a, &b, 0, &haul) && state() == SK_SLOT_FREE);
     at_rest();
 }
