@@ -194,8 +194,10 @@ static inline int sk_bounded_push(sk_bounded *q, void *item)
         do {
             /* [BQ-R1] release; pairs with [BQ-A1] and [BQ-A6] in sk_bounded_pop_many. Without it a popper could read
                what the item points to before it was written. Acquire too, when it fails: whoever sees that another
-               has pushed must see what that one has popped before, or it could report a full queue. */
-            if (sk_likely(sk_cas_ar(sk_bounded_slot(q, at), &word, filled))) {
+               has pushed must see what that one has popped before, or it could report a full queue. Sequentially
+               consistent, as are [BQ-A6] to [BQ-A8]: users publish an item and then look for consumers, and
+               consumers announce themselves and then look for items; one of the two must see the other. */
+            if (sk_likely(sk_cas_sc(sk_bounded_slot(q, at), &word, filled))) {
                 sk_bounded_move(&q->tail, at + 1);
                 return 0;
             }
@@ -217,7 +219,7 @@ static inline uint32_t sk_bounded_pop_many(sk_bounded *q, void **out, uint32_t m
     while (taken < max) {
         /* [BQ-A6] acquire; pairs with [BQ-A1] below. Without it we could see that an item has gone, but not what its
            popper pushed before, and report an empty queue. */
-        uint64_t word = sk_load_acq(sk_bounded_slot(q, at));
+        uint64_t word = sk_load_sc(sk_bounded_slot(q, at));
         if (sk_likely(sk_bounded_holds(q, word, at))) {
             /* [BQ-A1] acquire, pairs with [BQ-R1] in sk_bounded_push; release, pairs with [BQ-A6] and [BQ-A5]. */
             if (!sk_cas_ar(sk_bounded_slot(q, at), &word, sk_bounded_lap(q, at) + 1)) continue;
@@ -267,8 +269,8 @@ static inline uint64_t sk_bounded_popped(const sk_bounded *q)
 {
     uint64_t at = sk_bounded_look(&q->head);
     for (;;) {
-        /* [BQ-A7] acquire; pairs with [BQ-A1], as [BQ-A6]. */
-        uint64_t word = sk_load_acq(sk_bounded_slot(q, at));
+        /* [BQ-A7] sequentially consistent; pairs with [BQ-A1], as [BQ-A6]. */
+        uint64_t word = sk_load_sc(sk_bounded_slot(q, at));
         uint64_t now = sk_bounded_look(&q->head);
         if ((int64_t)(now - at) > 0)
             at = now;
@@ -283,8 +285,8 @@ static inline uint64_t sk_bounded_popped(const sk_bounded *q)
 static inline bool sk_bounded_is_empty(const sk_bounded *q)
 {
     uint64_t at = sk_bounded_popped(q);
-    /* [BQ-A8] acquire; pairs with [BQ-R1]: who finds it empty no longer sees what its poppers have popped. */
-    return !sk_bounded_holds(q, sk_load_acq(sk_bounded_slot(q, at)), at);
+    /* [BQ-A8] sequentially consistent; pairs with [BQ-R1]: who finds it empty no longer sees what its poppers have popped. */
+    return !sk_bounded_holds(q, sk_load_sc(sk_bounded_slot(q, at)), at);
 }
 
 /* About how many are queued. */

@@ -110,14 +110,25 @@ static uint32_t take_slots(skua_pool *pool, uint32_t n)
 static void give_slots(skua_pool *pool, sk_worker *w, uint64_t n)
 {
     sk_add_rlx(&pool->inside, 1u);
-    /* [PL-C3] sequentially consistent; pairs with [PL-C2] and with [PL-F1] in submit: the slot before the look into
+    /* [PL-C3] sequentially consistent; pairs with [PL-C2] and with [PL-A5] in submit: the slot before the look into
        the queue. */
     uint64_t before = sk_sub_sc(&pool->running, n);
-    sk_fence_sc(); /* [PL-F2] full fence; pairs with [PL-F1]. */
+    sk_fence_sc(); /* [PL-F2] full fence; pairs with [PL-A5]. */
     if (before >= pool->limit) look(pool, w);
     if (before == n) sk_waitq_wake(&pool->rest);
     /* [PL-R1] release; pairs with [PL-A1] in release: our last touch of the pool. */
     sk_sub_ar(&pool->inside, 1u);
+}
+
+/* The common case of giving one back: neither was the limit reached, so that somebody could wait for the slot, nor was
+   it the last. Then there is nothing to look for. */
+static bool give_one_of_many(skua_pool *pool)
+{
+    uint64_t running = sk_load_rlx(&pool->running);
+    while (running > 1 && running < pool->limit)
+        /* [PL-C7] release; pairs with [PL-A4]: who sees no slot taken sees what this task wrote. */
+        if (sk_cas_rel(&pool->running, &running, running - 1)) return true;
+    return false;
 }
 
 /* After taking tasks out. `dry`: the queue was found empty. Half empty is enough: a submitter that is woken for each
@@ -131,7 +142,7 @@ static void pump(sk_chore *chore, sk_worker *w)
 {
     skua_pool *pool = sk_container_of(chore, skua_pool, pump_chore);
     sk_add_rlx(&pool->inside, 1u);
-    /* [PL-X1] sequentially consistent: cleared before the look into the queue; pairs with [PL-C1] and [PL-F1]: who saw
+    /* [PL-X1] sequentially consistent: cleared before the look into the queue; pairs with [PL-C1] and [PL-A5]: who saw
        it set has pushed before. */
     sk_xchg_sc(&pool->pumping, 0u);
     void **batch = w->loot;
@@ -171,7 +182,7 @@ static sk_task *task_ended(sk_task_owner *owner, sk_worker *w, sk_end end)
             return NULL;
         }
     }
-    give_slots(pool, w, 1);
+    if (!give_one_of_many(pool)) give_slots(pool, w, 1);
     return NULL;
 }
 
@@ -305,8 +316,9 @@ static int submit(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
         refuse(pool, t);
         return error;
     }
-    sk_fence_sc(); /* [PL-F1] full fence; pairs with [PL-C3] and [PL-X1]: the task before the look. */
-    if (!sk_load_rlx(&pool->pumping) && sk_load_rlx(&pool->running) < pool->limit) send_pump(pool, sk_worker_self());
+    /* [PL-A5] sequentially consistent, both; with the push [BQ-R1] before them they pair with [PL-C3] and [PL-X1] and
+       the looks into the queue that follow those: the task before the look. */
+    if (!sk_load_sc(&pool->pumping) && sk_load_sc(&pool->running) < pool->limit) send_pump(pool, sk_worker_self());
     return 0;
 }
 

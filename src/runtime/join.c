@@ -30,7 +30,10 @@ void sk_wake_joiner(sk_worker *w, uint64_t join_word)
 static bool publish_join(const sk_wait *wait, sk_task *t, uint64_t generation)
 {
     sk_store_rlx(&t->join_generation, generation);
-    return sk_join_move((sk_join *)wait->object, wait->word, t, SK_JOIN_TASK);
+    t->written = true;
+    if (sk_join_move((sk_join *)wait->object, wait->word, t, SK_JOIN_TASK)) return true;
+    t->written = false;
+    return false;
 }
 
 /* The word when `who` waits in it, which is `open` else. */
@@ -44,37 +47,42 @@ static bool no_longer_awaited(const sk_wait *wait, const sk_task *t)
     return sk_join_look((sk_join *)wait->object) != written_by(wait->word, t, SK_JOIN_TASK);
 }
 
-/* Parks until the word moves. 0: look at it again. */
-static int wait_as_task(sk_worker *w, sk_task *child, uint64_t open, uint64_t deadline)
+/* Parks until the word moves. 0: look at it again; *taken: whoever moved it has taken us out of it. */
+static int wait_as_task(sk_worker *w, sk_task *child, uint64_t open, uint64_t deadline, bool *taken)
 {
     sk_wait wait = {publish_join, no_longer_awaited, &child->join, open};
     sk_task *self = w->task;
-    int why = sk_park(w, &wait, deadline);
-    if (why == SK_WHY_WAKE) return 0;
     uint64_t written = written_by(open, self, SK_JOIN_TASK);
-    if (sk_join_look(&child->join) != written) return sk_join_look(&child->join) == open ? sk_why_error(why) : 0;
-    return sk_join_move(&child->join, written, NULL, SK_JOIN_OPEN) ? sk_why_error(why) : 0;
+    self->written = false;
+    int why = sk_park(w, &wait, deadline);
+    /* Given up, or woken for nothing (see task_join.h): take ourselves out, unless somebody was faster. */
+    *taken = self->written &&
+             (sk_join_look(&child->join) != written || !sk_join_move(&child->join, written, NULL, SK_JOIN_OPEN));
+    return *taken || why == SK_WHY_WAKE ? 0 : sk_why_error(why);
 }
 
 /* The same for a foreign thread. */
-static int wait_as_thread(sk_local *local, sk_task *child, uint64_t open, uint64_t deadline)
+static int wait_as_thread(sk_local *local, sk_task *child, uint64_t open, uint64_t deadline, bool *taken)
 {
     uint64_t written = written_by(open, local, SK_JOIN_THREAD);
     if (!sk_join_move(&child->join, open, local, SK_JOIN_THREAD)) return 0;
     for (;;) {
         /* [JN-A1] acquire; pairs with [JN-R1]. Read before the join word: an end after our look bumps it. */
         uint32_t seen = sk_load_acq(&local->word);
-        if (sk_join_look(&child->join) != written) return 0;
-        if (sk_futex_wait(&local->word, seen, deadline) == -ETIMEDOUT)
-            return sk_join_move(&child->join, written, NULL, SK_JOIN_OPEN) ? -ETIMEDOUT : 0;
+        *taken = sk_join_look(&child->join) != written;
+        if (*taken) return 0;
+        if (sk_futex_wait(&local->word, seen, deadline) != -ETIMEDOUT) continue;
+        *taken = !sk_join_move(&child->join, written, NULL, SK_JOIN_OPEN);
+        return *taken ? 0 : -ETIMEDOUT;
     }
 }
 
-static int wait_for_end(sk_worker *w, sk_task *child, uint64_t open, uint64_t deadline)
+static int wait_for_end(sk_worker *w, sk_task *child, uint64_t open, uint64_t deadline, bool *taken)
 {
-    if (w && w->task) return wait_as_task(w, child, open, deadline);
+    *taken = false;
+    if (w && w->task) return wait_as_task(w, child, open, deadline, taken);
     sk_local *local = sk_local_get();
-    return local ? wait_as_thread(local, child, open, deadline) : -ENOMEM;
+    return local ? wait_as_thread(local, child, open, deadline, taken) : -ENOMEM;
 }
 
 static void give_result(int *result, int value)
@@ -90,7 +98,7 @@ static bool same_life(const sk_task *t, skua_task handle, uint64_t word)
 
 enum { LOOK_AGAIN = 1 };
 
-/* The end has been seen: exactly one joiner takes the result and the memory. */
+/* The end has been seen by one who had not waited: exactly one of several takes the result and the memory. */
 static int take_result(sk_task *t, uint64_t word, int *result)
 {
     int value = t->result;
@@ -100,15 +108,20 @@ static int take_result(sk_task *t, uint64_t word, int *result)
     return 0;
 }
 
-/* One look at the word. 0 and errors: done; LOOK_AGAIN. `waited`: we have been written down before. */
-static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadline, bool *waited, int *result)
+/* We have been taken out of the word: by the end, which gave us the task, or by its deadline, which left it alone. */
+static int taken_out(sk_task *t, skua_task handle, int *result)
 {
     uint64_t word = sk_join_look(&t->join);
-    if (!same_life(t, handle, word) || sk_join_kind(word) == SK_JOIN_DETACHED) {
-        if (!*waited) return -ESRCH;
-        give_result(result, -ETIMEDOUT); /* its deadline has passed: we were cut loose */
-        return 0;
-    }
+    bool given = same_life(t, handle, word) && sk_join_kind(word) == SK_JOIN_GIVEN;
+    give_result(result, given ? t->result : -ETIMEDOUT);
+    if (given) sk_task_release(t);
+    return 0;
+}
+
+static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadline, int *result)
+{
+    uint64_t word = sk_join_look(&t->join);
+    if (!same_life(t, handle, word) || sk_join_kind(word) == SK_JOIN_DETACHED) return -ESRCH;
     if (sk_join_kind(word) == SK_JOIN_ENDED) return take_result(t, word, result);
     if (sk_join_kind(word) != SK_JOIN_OPEN) return -EBUSY;
     if (sk_state_marks(&t->state) & SK_EXPIRED) {
@@ -117,8 +130,9 @@ static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadli
         return 0;
     }
     if (deadline == 0) return -ETIMEDOUT;
-    int error = wait_for_end(w, t, word, deadline);
-    *waited = true;
+    bool taken;
+    int error = wait_for_end(w, t, word, deadline, &taken);
+    if (taken) return taken_out(t, handle, result);
     return error ? error : LOOK_AGAIN;
 }
 
@@ -127,12 +141,11 @@ int skua_join_for(skua_task handle, uint64_t timeout, int *result)
     if (sk_unlikely(sk_forked())) return -ECHILD;
     sk_task *t = (sk_task *)handle.ref;
     if (!t) return -ESRCH;
-    sk_worker *w = sk_worker_self();
-    if (w && w->task == t && sk_load_rlx(&t->state.serial) == handle.serial) return -EDEADLK;
+    skua_task self = skua_self(); /* in a blocking call too, where the thread would wait for its own task */
+    if (self.ref == handle.ref && self.serial == handle.serial) return -EDEADLK;
     uint64_t deadline = timeout == SKUA_FOREVER ? SK_NEVER : timeout ? sk_deadline_after(sk_clock_ns(), timeout) : 0;
-    bool waited = false;
     int found;
-    while ((found = join_step(w, t, handle, deadline, &waited, result)) == LOOK_AGAIN) w = sk_worker_self();
+    while ((found = join_step(w, t, handle, deadline, result)) == LOOK_AGAIN) w = sk_worker_self();
     return found;
 }
 
@@ -150,7 +163,7 @@ int skua_detach(skua_task handle)
         uint64_t word = sk_join_look(&t->join);
         unsigned kind = sk_join_kind(word);
         if (!same_life(t, handle, word) || kind == SK_JOIN_DETACHED) return -ESRCH;
-        if (kind == SK_JOIN_TASK || kind == SK_JOIN_THREAD) return -EBUSY;
+        if (kind == SK_JOIN_TASK || kind == SK_JOIN_THREAD || kind == SK_JOIN_GIVEN) return -EBUSY;
         if (!sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) continue;
         if (kind == SK_JOIN_ENDED) sk_task_release(t);
         return 0;

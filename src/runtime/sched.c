@@ -31,9 +31,9 @@
  *
  * Where a worker looks, in this order
  *
- *   1. every 61st dispatch, the inbox first: outside work cannot starve
- *   2. its timers, when due: every 16th dispatch, when the monitor says that they
- *      are overdue, and whenever it runs dry
+ *   1. every 61st dispatch, and when the monitor says that they are overdue, the
+ *      inbox and its timers first: neither outside work nor time can starve
+ *   2. (the same whenever it runs dry)
  *   3. runnext, at most 3 times in a row, then the queue; then runnext again
  *   4. the inbox, in one exchange; the batch goes to the queue, where thieves see it
  *   5. other workers' queues: half of the first that is not empty
@@ -65,8 +65,8 @@
 #include "runtime/shutdown.h"
 
 enum {
-    INBOX_EVERY = 61,
-    TIMERS_EVERY = 16,
+    LOOK_EVERY = 61, /* dispatches between two looks at inbox and timers */
+    CHAIN_MAX = 16,  /* tasks that a pool may hand out one after another */
     NEXT_IN_A_ROW = 3,
     COALESCE_NS = 64000, /* a busy worker's sleeps are at least this far apart */
     OVERDUE_NS = 250000  /* a wheel this late may be fired by others */
@@ -133,9 +133,9 @@ static bool take_inbox(sk_worker *w)
 sk_task *sk_take_local(sk_worker *w)
 {
     uint32_t tick = ++w->tick;
-    if (sk_unlikely(tick % INBOX_EVERY == 0)) take_inbox(w);
-    if (sk_unlikely(tick % TIMERS_EVERY == 0 || sk_load_rlx(&w->poke))) {
+    if (sk_unlikely(tick % LOOK_EVERY == 0 || sk_load_rlx(&w->poke))) {
         sk_store_rlx(&w->poke, false);
+        take_inbox(w);
         sk_timers_run(w, sk_clock_ns());
     }
     sk_task *t;
@@ -305,7 +305,7 @@ static bool may_start_special(sk_worker *w, sk_task *t, sk_task **next)
 static void dispatch(sk_worker *w, sk_task *t)
 {
     for (uint32_t in_a_row = 0; t; in_a_row++) {
-        if (sk_unlikely(in_a_row == TIMERS_EVERY)) { /* a pool hands out one task after another: let others in */
+        if (sk_unlikely(in_a_row == CHAIN_MAX)) { /* a pool hands out one task after another: let others in */
             sk_push(w, t);
             return;
         }

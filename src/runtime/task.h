@@ -56,6 +56,7 @@ struct sk_task {
     int result;          /* ender writes; joiner reads after ENDED */
     uint8_t stack_class; /* I: SPECIAL only */
     uint8_t refused;     /* runner: the last park did not happen, see park.c */
+    bool written;        /* runner, joining: it has been written down in the join word of another */
     /* --- third and fourth line: deadlines --- */
     SK_LINE_ALIGNED sk_timer_slot deadline; /* runner and its wheel: SPECIAL only */
     sk_atomic(uint64_t) join_generation;    /* runner, joining: the generation to wake it in */

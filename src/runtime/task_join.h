@@ -11,15 +11,17 @@
  *   THREAD    the joiner is a blocked foreign thread
  *   ENDED     the task has ended; the handle's owner will free it
  *   DETACHED  the handle has been given up; the end frees the task
+ *   GIVEN     the task has ended; result and memory belong to the joiner that
+ *             was written down, who needs no further step to take them
  *
  *   OPEN -> TASK/THREAD   a joiner writes itself down     (compare-and-swap)
  *   TASK/THREAD -> OPEN   it gives up                     (compare-and-swap)
  *   TASK/THREAD -> DETACHED  the task's deadline passes: the joiner is cut loose
  *   OPEN -> DETACHED      detach
- *   any but DETACHED -> ENDED  the end, once              (exchange)
+ *   OPEN -> ENDED, TASK/THREAD -> GIVEN  the end, once    (compare-and-swap)
  *
- * Whoever moves the word to ENDED finds the joiner, if any, and wakes it; the
- * joiner frees the task.  The tag is the low bits of the life's serial, so
+ * Whoever moves the word to GIVEN finds the joiner and wakes it; the joiner
+ * frees the task.  The tag is the low bits of the life's serial, so
  * that a stale handle cannot write itself into another task.
  *
  * The joiner is woken by the generation that it noted in itself; should it have
@@ -38,6 +40,7 @@ enum {
     SK_JOIN_THREAD = 2,
     SK_JOIN_ENDED = 3,
     SK_JOIN_DETACHED = 4,
+    SK_JOIN_GIVEN = 5,
     SK_JOIN_KIND = 7
 };
 #define SK_JOIN_TAG_SHIFT 48
@@ -96,7 +99,8 @@ static inline uint64_t sk_join_end(sk_join *j)
     uint64_t from = sk_load_rlx(&j->word);
     for (;;) {
         if (sk_join_kind(from) == SK_JOIN_DETACHED) return from;
-        uint64_t to = (from >> SK_JOIN_TAG_SHIFT << SK_JOIN_TAG_SHIFT) | SK_JOIN_ENDED;
+        unsigned kind = sk_join_kind(from) == SK_JOIN_OPEN ? SK_JOIN_ENDED : SK_JOIN_GIVEN;
+        uint64_t to = (from >> SK_JOIN_TAG_SHIFT << SK_JOIN_TAG_SHIFT) | kind;
         /* [TJ-R1] sequentially consistent; pairs with [TJ-A1] and [TJ-A2]. Without the release a joiner could read
            the result before it was written; without the acquire the end could miss the joiner's generation; without
            its place in the single order the end and a parking joiner could miss each other. */

@@ -124,6 +124,13 @@ struct skua_runtime {
     sk_atomic(uint64_t) grown, shrunk, handoffs;
 };
 
+/* How many workers there are to look at; from any thread. */
+static inline uint32_t sk_workers_made(skua_runtime *rt)
+{
+    /* [MA-A4] acquire; pairs with [MA-R4] in new_worker: without it a worker could be seen before it is initialized. */
+    return sk_load_acq(&rt->workers_made);
+}
+
 enum { SK_STOP_OUTSIDE = 1, SK_STOP_CANCEL = 2, SK_STOP_THREADS = 3 };
 
 #define SK_RUNTIME_LIVE UINT64_C(0x736b7561206c6976)
