@@ -138,24 +138,37 @@ static void wake_submitters(skua_pool *pool, bool dry)
     if (dry || sk_bounded_size(&pool->queue) <= pool->queue.bound / 2) sk_waitq_wake(&pool->room);
 }
 
-static void pump(sk_chore *chore, sk_worker *w)
+/* Nothing to fill, or nothing to fill it with: the pump goes, then looks again. */
+static void end_pump(skua_pool *pool, sk_worker *w, uint32_t slots)
 {
-    skua_pool *pool = sk_container_of(chore, skua_pool, pump_chore);
     sk_add_rlx(&pool->inside, 1u);
     /* [PL-X1] sequentially consistent: cleared before the look into the queue; pairs with [PL-C1] and [PL-A5]: who saw
        it set has pushed before. */
     sk_xchg_sc(&pool->pumping, 0u);
-    void **batch = w->loot;
-    uint32_t slots = take_slots(pool, PUMP_BATCH);
-    uint32_t n = slots ? sk_bounded_pop_many(&pool->queue, batch, slots) : 0;
-    for (uint32_t i = 0; i < n; i++) sk_push(w, (sk_task *)batch[i]);
-    if (slots == PUMP_BATCH && n == slots) send_pump(pool, w); /* there may be more; others can take it from here */
-    if (n) sk_notify(w->runtime);
-    if (slots) wake_submitters(pool, n < slots);
-    if (n < slots) give_slots(pool, w, slots - n);
+    if (slots) give_slots(pool, w, slots);
+    look(pool, w);
     sk_waitq_wake(&pool->rest);
     /* [PL-R2] release; pairs with [PL-A1] in release: our last touch of the pool. */
     sk_sub_ar(&pool->inside, 1u);
+}
+
+static void pump(sk_chore *chore, sk_worker *w)
+{
+    skua_pool *pool = sk_container_of(chore, skua_pool, pump_chore);
+    void **batch = w->loot;
+    uint32_t slots = take_slots(pool, PUMP_BATCH);
+    uint32_t n = slots ? sk_bounded_pop_many(&pool->queue, batch, slots) : 0;
+    if (n == 0) {
+        if (slots) wake_submitters(pool, true);
+        end_pump(pool, w, slots);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) sk_push(w, (sk_task *)batch[i]);
+    wake_submitters(pool, n < slots);
+    /* It holds at least one slot for the tasks above, so the pool cannot go away under us. */
+    if (n < slots) give_slots(pool, w, slots - n);
+    sk_push(w, pool->pump); /* again after them, or sooner with a thief */
+    sk_announce_later(w, sk_clock_ns());
 }
 
 /* The tasks that come after the next one were written by another processor: fetch them while this one runs. */

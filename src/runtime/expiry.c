@@ -110,7 +110,7 @@ static bool fire(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slo
 }
 
 /* Serves a haul: w, or the monitor (NULL), from the wheel of `other`. */
-static bool serve(sk_worker *w, sk_worker *other, sk_timer_haul *haul)
+static bool serve(sk_worker *w, sk_worker *other, sk_timer_haul *haul, uint64_t now)
 {
     skua_runtime *rt = other->runtime;
     uint64_t fired = 0, woken = 0;
@@ -125,7 +125,10 @@ static bool serve(sk_worker *w, sk_worker *other, sk_timer_haul *haul)
         release_orphan(slot, task_of(slot, kind));
     }
     if (w) sk_count_rlx(&w->count.timers_fired, fired);
-    if (woken) sk_notify(rt);
+    if (woken && w == other)
+        sk_announce_later(w, now);
+    else if (woken)
+        sk_notify(rt);
     return woken > 0;
 }
 
@@ -133,7 +136,7 @@ bool sk_timers_run(sk_worker *w, uint64_t now)
 {
     sk_timer_haul haul;
     if (!sk_timers_pending(&w->timers, now) || !sk_timers_advance(&w->timers, now, &haul)) return false;
-    return serve(w, w, &haul);
+    return serve(w, w, &haul, now);
 }
 
 bool sk_timers_help(sk_worker *w, sk_worker *other, uint64_t now)
@@ -141,7 +144,7 @@ bool sk_timers_help(sk_worker *w, sk_worker *other, uint64_t now)
     sk_timer_haul haul;
     if (!sk_timers_serve(&other->timers, now, &haul)) return false;
     if (haul.rearmed) sk_timers_look_at(w, other->runtime, &other->timers);
-    return serve(w, other, &haul);
+    return serve(w, other, &haul, now);
 }
 
 void sk_timers_hand_over(sk_worker *w, sk_worker *heir)
@@ -149,7 +152,7 @@ void sk_timers_hand_over(sk_worker *w, sk_worker *heir)
     sk_timer_haul haul;
     /* A claimer is at it for one advance; should it be stopped there, the monitor serves this wheel from now on. */
     if (!sk_timers_move(&w->timers, &heir->timers, sk_clock_ns(), &haul)) return;
-    serve(w, w, &haul);
+    serve(w, w, &haul, sk_clock_ns());
     sk_timers_look_at(w, w->runtime, &heir->timers);
 }
 

@@ -167,7 +167,7 @@ static bool stay_up(sk_worker *w, uint64_t deadline)
            sk_load_rlx(&rt->stopping) >= SK_STOP_THREADS;
 }
 
-void sk_idle(sk_worker *w, uint64_t deadline)
+bool sk_idle(sk_worker *w, uint64_t deadline)
 {
     skua_runtime *rt = w->runtime;
     bool searched = w->searching, slept = false;
@@ -194,11 +194,13 @@ void sk_idle(sk_worker *w, uint64_t deadline)
     /* [ID-R4] sequentially consistent; pairs with [ID-R1], and stands before [MO-A1] also when the bit is gone. If it
        is, somebody woke us and made us a searcher. */
     w->searching = !(sk_and_sc(word_of(rt, w), ~bit_of(w)) & bit_of(w));
+    bool rung = slept && w->searching;
     if (searched && !slept && !w->searching) { /* those who saw our token still count on us to pass the search on */
         sk_add_rlx(&rt->searching, 1u);
         w->searching = true;
     }
     sk_monitor_attend(rt);
+    return rung;
 }
 
 bool sk_all_idle(skua_runtime *rt)

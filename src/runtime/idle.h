@@ -16,8 +16,9 @@ void sk_force_wake(skua_runtime *rt);
 /* Makes this worker leave its sleep, if it sleeps, whatever there is to do. Any thread. */
 void sk_ring(skua_runtime *rt, sk_worker *w);
 
-/* Sleeps until notified, rung, or `deadline`. Returns at once when there is something to do. Owner, in its loop. */
-void sk_idle(sk_worker *w, uint64_t deadline);
+/* Sleeps until notified, rung, or `deadline`. Returns at once when there is something to do; whether
+   somebody woke it. Owner, in its loop. */
+bool sk_idle(sk_worker *w, uint64_t deadline);
 
 /* Counts this worker among the searchers; false when there are enough. Owner. */
 bool sk_search_begin(sk_worker *w);

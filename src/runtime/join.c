@@ -141,8 +141,11 @@ int skua_join_for(skua_task handle, uint64_t timeout, int *result)
     if (sk_unlikely(sk_forked())) return -ECHILD;
     sk_task *t = (sk_task *)handle.ref;
     if (!t) return -ESRCH;
-    skua_task self = skua_self(); /* in a blocking call too, where the thread would wait for its own task */
-    if (self.ref == handle.ref && self.serial == handle.serial) return -EDEADLK;
+    sk_local *local = sk_local_self();
+    sk_worker *w = local ? local->worker : NULL;
+    /* In a blocking call too, where the thread would wait for its own task. */
+    sk_task *self = w ? w->task : local ? local->blocked_task : NULL;
+    if (self == t && sk_load_rlx(&t->state.serial) == handle.serial) return -EDEADLK;
     uint64_t deadline = timeout == SKUA_FOREVER ? SK_NEVER : timeout ? sk_deadline_after(sk_clock_ns(), timeout) : 0;
     int found;
     while ((found = join_step(w, t, handle, deadline, result)) == LOOK_AGAIN) w = sk_worker_self();

@@ -26,6 +26,7 @@
 
 enum {
     NAP_SHORT_NS = 20000,
+    NAP_QUIET_NS = 200000, /* while a worker has tasks that it has not announced */
     NAP_LONG_NS = 1000000,
     LENT_NS = 20000,      /* a blocking call this long loses its worker */
     OVERDUE_NS = 250000,  /* a wheel this late is fired by us */
@@ -40,13 +41,14 @@ typedef struct watch {
     bool used;                       /* something has run since then */
     uint64_t runs[SKUA_WORKERS_MAX]; /* dispatches of each worker at the last look */
     bool urgent;                     /* look again soon */
+    bool quiet; /* somebody has tasks that are not announced */
     bool stay;                       /* no deep sleep */
 } watch;
 
 void sk_monitor_ring(skua_runtime *rt)
 {
-    sk_store_rlx(&rt->monitor_deep, 0u);
-    /* [MO-R2] release; pairs with [MO-A2]: the monitor sees what it was rung for. */
+    /* `monitor_deep` stays as it is: the monitor clears it when it is up. If we did, and were stopped before the bump,
+       nobody else would ring. [MO-R2] release; pairs with [MO-A2]: the monitor sees what it was rung for. */
     sk_add_rel(&rt->monitor_word, 1u);
     sk_futex_wake(&rt->monitor_word, 1);
 }
@@ -99,16 +101,19 @@ static void look_at_carried(watch *m, sk_worker *w, uint64_t now)
     uint64_t due = sk_timers_next(&w->timers);
     bool overdue = due < now && now - due > OVERDUE_NS;
     if (overdue) sk_store_rlx(&w->poke, true);
+    uint64_t quiet = sk_load_rlx(&w->quiet_since);
+    if (quiet) m->quiet = true;
+    if (quiet && quiet + SK_QUIET_NS < now && sk_taskq_size(&w->queue)) sk_notify(m->rt);
     if (!stuck) return;
     free_runnext(w);
+    if (sk_taskq_size(&w->queue)) sk_notify(m->rt); /* perhaps queued without a word, by a yield */
     if (overdue) sk_timers_help(NULL, w, now);
 }
 
-/* Retired: only what others left in its timers' inbox after it had gone. */
+/* Retired: only what others left in its timers' inbox after it had gone, and what it could not hand over. */
 static void look_at_vacant(watch *m, sk_worker *w, uint64_t now)
 {
-    if (!sk_timers_pending(&w->timers, now)) return;
-    sk_timers_help(NULL, w, now);
+    if (sk_timers_pending(&w->timers, now)) sk_timers_help(NULL, w, now);
     m->stay |= sk_timers_next(&w->timers) != SK_NEVER;
 }
 
@@ -149,7 +154,7 @@ static void give_memory_back(watch *m, uint64_t now)
     }
 }
 
-/* Whoever holds the searcher's token may have been stopped: no one else would be woken. */
+/* Whoever holds a searcher's token may have been stopped: no one else would be woken. */
 static void relieve(watch *m)
 {
     if (sk_load_rlx(&m->rt->searching) && sk_anything_queued(m->rt)) sk_force_wake(m->rt);
@@ -162,7 +167,7 @@ static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
     sk_store_rlx(&rt->monitor_deep, 1u);
     /* [MO-F1] full fence; pairs with [MO-A1]: see there. */
     sk_fence_sc();
-    bool deep = sk_all_idle(rt) && sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
+    bool deep = sk_all_idle(rt) && !sk_anything_queued(rt) && sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
     if (deep) sk_futex_wait(&rt->monitor_word, seen, deadline);
     sk_store_rlx(&rt->monitor_deep, 0u);
     return deep;
@@ -170,7 +175,7 @@ static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
 
 static void nap(watch *m, uint32_t seen, uint64_t now)
 {
-    if (!m->urgent && !m->stay && m->nap == NAP_LONG_NS && sk_all_idle(m->rt)) {
+    if (!m->urgent && !m->stay && m->nap == NAP_LONG_NS && sk_all_idle(m->rt) && !sk_anything_queued(m->rt)) {
         bool up_again = go_deep(m, seen, m->used ? m->last_trim + TRIM_NS : SK_NEVER) && !sk_all_idle(m->rt);
         if (up_again) m->nap = NAP_SHORT_NS;
         return;
@@ -179,7 +184,8 @@ static void nap(watch *m, uint32_t seen, uint64_t now)
     sk_store_rlx(&m->rt->monitor_napping, m->nap > NAP_SHORT_NS);
     int woken = sk_futex_wait(&m->rt->monitor_word, seen, now + m->nap);
     sk_store_rlx(&m->rt->monitor_napping, 0u);
-    m->nap = m->urgent || woken == 0 ? NAP_SHORT_NS : sk_min(2 * m->nap, (uint64_t)NAP_LONG_NS);
+    uint64_t longest = m->quiet ? NAP_QUIET_NS : NAP_LONG_NS;
+    m->nap = m->urgent || woken == 0 ? NAP_SHORT_NS : sk_min(2 * m->nap, longest);
 }
 
 void sk_monitor_main(void *arg)
@@ -192,7 +198,7 @@ void sk_monitor_main(void *arg)
         /* [MO-A2] acquire; pairs with [MO-R2]. */
         uint32_t seen = sk_load_acq(&rt->monitor_word);
         uint64_t now = sk_clock_ns();
-        m.urgent = m.stay = false;
+        m.urgent = m.stay = m.quiet = false;
         look_at_workers(&m, now);
         m.stay |= sk_adjust_run(rt, now);
         relieve(&m);

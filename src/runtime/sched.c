@@ -40,6 +40,12 @@
  *   6. other workers' overdue wheels
  *   7. sleep (idle.c), until its next timer
  *
+ * Batches that the loop itself makes (timers that expire together, a pool's
+ * pump) are announced late: most are gone before another thread could be awake,
+ * and waking one for each would cost more than running them.  When a batch lasts
+ * for SK_QUIET_NS the worker announces what is left, and when it does not come
+ * round to that, the monitor does.
+ *
  * runnext is not announced: a task that is spawned or woken to run next runs
  * next when its waker parks, usually within a microsecond, on a warm cache, and
  * waking another thread for it would cost more than it.  When its worker does
@@ -66,9 +72,11 @@
 
 enum {
     LOOK_EVERY = 61, /* dispatches between two looks at inbox and timers */
+    QUIET_EVERY = 8, /* dispatches between two looks whether an unannounced batch takes too long */
     CHAIN_MAX = 16,  /* tasks that a pool may hand out one after another */
     NEXT_IN_A_ROW = 3,
     COALESCE_NS = 64000, /* a busy worker's sleeps are at least this far apart */
+    SPIN_NS = 10000,     /* at most as long as a sleep and a wake-up cost */
     OVERDUE_NS = 250000  /* a wheel this late may be fired by others */
 };
 
@@ -106,6 +114,24 @@ void sk_ready_next(sk_worker *w, sk_task *t)
     if (displaced) sk_ready(w, displaced);
 }
 
+/* ---- announcing late ---- */
+
+void sk_announce_later(sk_worker *w, uint64_t now)
+{
+    if (sk_load_rlx(&w->quiet_since) == 0) sk_store_rlx(&w->quiet_since, now);
+}
+
+/* Now and then while there is an unannounced batch: has it waited long enough for somebody else to be woken? */
+static void announce_overdue(sk_worker *w)
+{
+    if (sk_taskq_size(&w->queue) == 0) {
+        sk_store_rlx(&w->quiet_since, UINT64_C(0));
+    } else if (sk_clock_ns() - sk_load_rlx(&w->quiet_since) > SK_QUIET_NS) {
+        sk_store_rlx(&w->quiet_since, UINT64_C(0));
+        sk_notify(w->runtime);
+    }
+}
+
 /* ---- taking tasks ---- */
 
 sk_task *sk_take_next(sk_worker *w)
@@ -117,27 +143,31 @@ sk_task *sk_take_next(sk_worker *w)
     return t;
 }
 
-/* Moves the inbox to the queue, where thieves see it. */
-static bool take_inbox(sk_worker *w)
+/* Moves the inbox to the queue, where thieves see it; returns how many there were. */
+static uint32_t take_inbox(sk_worker *w)
 {
+    uint32_t n = 0;
     sk_inject_link *link = sk_inject_take(&w->runtime->inbox);
-    if (!link) return false;
-    while (link) {
+    for (; link; n++) {
         sk_inject_link *next = link->next;
         sk_push(w, sk_task_of_link(link));
         link = next;
     }
-    return true;
+    return n;
 }
 
 sk_task *sk_take_local(sk_worker *w)
 {
     uint32_t tick = ++w->tick;
     if (sk_unlikely(tick % LOOK_EVERY == 0 || sk_load_rlx(&w->poke))) {
+        uint64_t now = sk_clock_ns();
         sk_store_rlx(&w->poke, false);
-        take_inbox(w);
-        sk_timers_run(w, sk_clock_ns());
+        /* Announced once more, here and below: while they were in our hands, in no queue, whoever was woken for them may
+           have looked everywhere and gone to sleep. One who is counted as searching passes the search on anyway. */
+        if (take_inbox(w)) sk_announce_later(w, now);
+        sk_timers_run(w, now);
     }
+    if (sk_unlikely(tick % QUIET_EVERY == 0 && sk_load_rlx(&w->quiet_since))) announce_overdue(w);
     sk_task *t;
     if (w->in_a_row < NEXT_IN_A_ROW && (t = sk_take_next(w))) {
         w->in_a_row++;
@@ -181,10 +211,11 @@ static bool rob(sk_worker *w, uint64_t now)
 static sk_task *search(sk_worker *w, uint64_t now)
 {
     if (sk_timers_run(w, now)) return sk_take_local(w);
-    if (take_inbox(w)) return sk_take_local(w);
-    sk_search_begin(w);
-    if (rob(w, now)) return sk_take_local(w);
-    return NULL;
+    uint32_t n = take_inbox(w);
+    bool counted = n ? w->searching : sk_search_begin(w);
+    if (!n && !rob(w, now)) return NULL;
+    if (n != 1 && !counted) sk_announce_later(w, now);
+    return sk_take_local(w);
 }
 
 static bool must_leave(sk_worker *w)
@@ -201,6 +232,20 @@ static uint64_t sleep_until(sk_worker *w, uint64_t now)
     return due < earliest && due > now ? earliest : due;
 }
 
+/* Looks at the inbox for a while: only after a sleep that was so short that spinning would have been cheaper. */
+static bool spin(sk_worker *w, uint64_t now)
+{
+    uint64_t until = sk_min(now + SPIN_NS, sk_timers_next(&w->timers));
+    do {
+        for (int i = 0; i < 16; i++) {
+            if (!sk_inject_is_empty(&w->runtime->inbox)) return true;
+            sk_cpu_relax();
+        }
+    } while (sk_clock_ns() < until && !must_leave(w));
+    w->rung = false;
+    return false;
+}
+
 /* The next task to run; sleeps while there is none. NULL: this thread must give up the worker. */
 static sk_task *next_task(sk_worker *w)
 {
@@ -213,9 +258,12 @@ static sk_task *next_task(sk_worker *w)
             sk_search_found(w);
             return t;
         }
+        sk_store_rlx(&w->quiet_since, UINT64_C(0));
         sk_stop_progress(w->runtime);
-        sk_idle(w, sleep_until(w, now));
+        if (w->rung && spin(w, now)) continue;
+        bool rung = sk_idle(w, sleep_until(w, now));
         w->last_wake = sk_clock_ns();
+        w->rung = rung && w->last_wake - now < SPIN_NS;
     }
 }
 

@@ -17,6 +17,9 @@ void sk_ready_next(sk_worker *w, sk_task *t);
 /* Puts it in the worker's queue without waking anybody: the caller announces once for many. Owner. */
 void sk_push(sk_worker *w, sk_task *t);
 
+/* The loop itself has queued a batch that it will run at once: announced only if that takes long. Owner, in its loop. */
+void sk_announce_later(sk_worker *w, uint64_t now);
+
 /* ---- the loop (owner) ---- */
 
 /* The entry of every stack: the scheduler's loop. */

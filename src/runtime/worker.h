@@ -35,7 +35,7 @@ typedef struct sk_counters {
 /* Whether the worker's thread is at its post, see blocking.c. */
 enum { SK_CARRIED = 0, SK_LENT = 1, SK_VACANT = 2, SK_CARRY = 3 /* the mask; above it a ticket */ };
 
-enum { SK_LOOT = 64 };
+enum { SK_LOOT = 64, SK_QUIET_NS = 50000 /* see sched.c */ };
 
 struct sk_worker {
     /* --- the carrying thread's own --- */
@@ -52,6 +52,7 @@ struct sk_worker {
     void *commit_arg;      /* O */
     sk_fiber *left_loop;   /* O: a loop's stack that was left, to be cached on arrival */
     uint64_t last_wake;    /* O: when it last woke from its sleep */
+    bool rung;             /* O: somebody rang it out of its last sleep, soon after it had begun */
     bool searching;        /* O: counted in runtime->searching */
     sk_rng rng;            /* O */
     void *loot[SK_LOOT];   /* O: tasks on their way from another queue to this one; here, not on a one-page stack */
@@ -64,6 +65,7 @@ struct sk_worker {
     sk_atomic(uint64_t) carry;                    /* SK_CARRIED, _LENT, _VACANT and a ticket, see blocking.c */
     sk_atomic(uint64_t) lent_since;               /* W: when the blocking call began, for the monitor */
     sk_atomic(uint32_t) doorbell;                 /* futex: bumped by whoever takes the worker's idle bit */
+    sk_atomic(uint64_t) quiet_since;              /* W: ns; when tasks were queued unannounced; 0: none */
     sk_atomic(bool) poke;                         /* monitor: look at your timers before the next task */
     sk_atomic(bool) retire;                       /* monitor: leave the table at the next look */
     SK_LINE_ALIGNED sk_timers timers;             /* its holder, see timer/timers.h */

@@ -1,0 +1,230 @@
+/* unit/process.c: what the whole process sees of the runtime: a fork, a stack overflow, and silence when idle. */
+#include "support/tasks.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- fork without exec ---- */
+
+static skua_runtime *rt;
+static skua_pool *pool;
+static skua_task task;
+
+/* The number of the first call that does not say -ECHILD; 0: all do. No expectations in a forked child. */
+static int first_call_that_answers(void)
+{
+    skua_task t;
+    skua_timer timer;
+    skua_runtime *other;
+    skua_pool *another;
+    skua_stats stats;
+    skua_pool_counts counts;
+    int answers[] = {
+        skua_go(sk_give_0, NULL),
+        skua_spawn(&t, sk_give_0, NULL),
+        skua_spawn_with(&t, NULL, sk_give_0, NULL),
+        skua_spawn_with(&t, &(skua_task_options){.runtime = rt}, sk_give_0, NULL),
+        skua_spawn_batch(NULL, 3, sk_give_0, NULL),
+        skua_join(task, NULL),
+        skua_join_for(task, 0, NULL),
+        skua_detach(task),
+        skua_cancel(task),
+        skua_yield(),
+        skua_sleep(SKUA_US(1)),
+        skua_sleep(0),
+        skua_after(1, sk_give_0, NULL),
+        skua_timer_start(&timer, 1, sk_give_0, NULL),
+        skua_timer_stop((skua_timer){task}),
+        skua_blocking_begin(),
+        skua_blocking_end(),
+        skua_block(sk_give_0, NULL),
+        skua_runtime_create(&other, NULL),
+        skua_runtime_resize(rt, 2),
+        skua_runtime_stop(rt, 0),
+        skua_runtime_release(rt),
+        skua_runtime_stats(rt, &stats, NULL, 0),
+        skua_pool_create(&another, NULL),
+        skua_pool_create(&another, &(skua_pool_options){.runtime = rt}),
+        skua_pool_submit(pool, sk_give_0, NULL),
+        skua_pool_try_submit(pool, sk_give_0, NULL),
+        skua_pool_wait(pool, 0),
+        skua_pool_stats(pool, &counts),
+        skua_pool_release(pool),
+        skua_runtime_default() ? 0 : -ECHILD,
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        if (answers[i] != -ECHILD) return (int)i + 1;
+    return 0;
+}
+
+static int fork_and_ask(void *unused)
+{
+    (void)unused;
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    SK_EXPECT(child >= 0);
+    if (child == 0) _exit(first_call_that_answers());
+    SK_EXPECT_EQ(waitpid(child, &status, 0), child);
+    SK_EXPECT(WIFEXITED(status));
+    SK_EXPECT_EQ(WEXITSTATUS(status), 0);
+    return 0;
+}
+
+SK_TEST(process, a_forked_child_gets_an_error_from_every_call)
+{
+    sk_gate gate = 0;
+    SK_EXPECT(skua_runtime_default() != NULL);
+    rt = sk_runtime_of(2);
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = 2}), 0);
+    task = sk_spawn_on(rt, sk_open, &gate);
+    SK_EXPECT_EQ(fork_and_ask(NULL), 0);                /* from a thread of the program's own */
+    SK_EXPECT_EQ(sk_run_on(rt, fork_and_ask, NULL), 0); /* from a task */
+    SK_EXPECT_EQ(skua_join(task, NULL), 0);             /* the parent goes on */
+    SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &gate), 0);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(sk_gate_now(&gate), 2);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+    SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
+}
+
+/* Who forks before the first use has a runtime of its own in the child. */
+SK_TEST(process, a_fork_before_the_first_use_does_no_harm)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    SK_EXPECT(child >= 0);
+    if (child == 0) {
+        skua_task t;
+        int result = 0;
+        _exit(skua_spawn(&t, sk_give_0, NULL) || skua_join(t, &result) || result ? 1 : 42);
+    }
+    SK_EXPECT_EQ(waitpid(child, &status, 0), child);
+    SK_EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
+/* ---- a stack that is too small ---- */
+
+static long __attribute__((noinline)) run_away(long n)
+{
+    volatile char frame[512];
+    frame[0] = (char)n;
+    return n < 0 ? 0 : run_away(n + 1) + frame[0];
+}
+
+static int hungry(void *arg)
+{
+    if (arg) skua_sleep(SKUA_US(100)); /* on a stack of its own by now, with a loop below it */
+    return (int)run_away(0);
+}
+
+typedef struct meal {
+    size_t stack_size;
+    void *parks;
+} meal;
+
+/* Runs hungry in a child that starts skua itself; returns its wait status, its stderr in `said`. */
+static int overflow_in_child(meal m, char *said, size_t room)
+{
+    int ends[2], status = 0;
+    SK_EXPECT_EQ(pipe(ends), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    SK_EXPECT(pid >= 0);
+    if (pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        skua_task t;
+        if (skua_spawn_with(&t, &(skua_task_options){.stack_size = m.stack_size}, hungry, m.parks)) _exit(98);
+        skua_join(t, NULL);
+        _exit(99);
+    }
+    close(ends[1]);
+    size_t used = 0;
+    for (ssize_t n; used < room - 1 && (n = read(ends[0], said + used, room - 1 - used)) > 0;) used += (size_t)n;
+    said[used] = '\0';
+    close(ends[0]);
+    SK_EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+SK_TEST(process, a_stack_overflow_names_the_function_and_the_stack_class)
+{
+    char said[4096], function[64];
+    snprintf(function, sizeof function, "%#lx", (unsigned long)(uintptr_t)hungry);
+    static const struct {
+        meal m;
+        const char *size;
+    } meals[] = {{{0, NULL}, "64 KiB"}, {{0, &rt}, "64 KiB"}, {{16 << 10, NULL}, "16 KiB"}, {{1 << 20, &rt}, "1024 KiB"}};
+    for (size_t i = 0; i < sizeof meals / sizeof *meals; i++) {
+        int status = overflow_in_child(meals[i].m, said, sizeof said);
+        SK_EXPECT(WIFSIGNALED(status) || WEXITSTATUS(status) == 1); /* a sanitizer ends it its own way */
+        const char *line = strstr(said, "skua: stack overflow in task");
+        if (!line || !strstr(line, function) || !strstr(line, meals[i].size)) fprintf(stderr, "case %zu: %s\n", i, said);
+        SK_EXPECT(line && strstr(line, function) && strstr(line, meals[i].size));
+    }
+}
+
+/* ---- idle ---- */
+
+/* Voluntary context switches of all threads but the calling one. */
+static unsigned long switches_of_others(void)
+{
+    char path[300], line[256], own[32];
+    unsigned long sum = 0, n;
+    snprintf(own, sizeof own, "%ld", (long)syscall(SYS_gettid));
+    DIR *folder = opendir("/proc/self/task");
+    SK_EXPECT(folder != NULL);
+    for (struct dirent *e; (e = readdir(folder));) {
+        if (!isdigit((unsigned char)e->d_name[0]) || strcmp(e->d_name, own) == 0) continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file) continue; /* it has ended */
+        while (fgets(line, sizeof line, file))
+            if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1) sum += n;
+        fclose(file);
+    }
+    closedir(folder);
+    return sum;
+}
+
+static int nap(void *unused)
+{
+    (void)unused;
+    return skua_sleep(SKUA_MS(1));
+}
+
+/* After a burst memory is given back for some seconds, each with its wake-up; then nothing may move. */
+static bool falls_silent(void)
+{
+    for (int tries = 0; tries < 15; tries++) {
+        unsigned long before = switches_of_others();
+        SK_EXPECT(before > 0);
+        skua_sleep(SKUA_MS(1500));
+        if (switches_of_others() == before) return true;
+    }
+    return false;
+}
+
+SK_TEST(process, an_idle_runtime_sleeps)
+{
+    static const skua_adjust policies[] = {SKUA_ADJUST_FIXED, SKUA_ADJUST_BACKLOG, SKUA_ADJUST_BLOCKING};
+    skua_runtime *each[3];
+    for (int i = 0; i < 3; i++) {
+        skua_runtime_options o = {.workers_max = 4, .adjust = policies[i]};
+        SK_EXPECT_EQ(skua_runtime_create(&each[i], &o), 0);
+        for (int k = 0; k < 1000; k++) SK_EXPECT_EQ(skua_detach(sk_spawn_on(each[i], nap, NULL)), 0);
+    }
+    SK_EXPECT(falls_silent());
+    for (int i = 0; i < 3; i++) {
+        SK_EXPECT_EQ(sk_run_on(each[i], nap, NULL), 0); /* and wakes up again */
+        SK_EXPECT_EQ(sk_stats_of(each[i]).done, 1001);
+        SK_EXPECT_EQ(skua_runtime_release(each[i]), 0);
+    }
+}
