@@ -145,6 +145,7 @@ static void end_pump(skua_pool *pool, sk_worker *w, uint32_t slots)
     /* [PL-X1] sequentially consistent: cleared before the look into the queue; pairs with [PL-C1] and [PL-A5]: who saw
        it set has pushed before. */
     sk_xchg_sc(&pool->pumping, 0u);
+    sk_fence_sc(); /* [PL-F4] full fence between that and the looks; pairs with [PL-A5] and [PL-F2]. */
     if (slots) give_slots(pool, w, slots);
     look(pool, w);
     sk_waitq_wake(&pool->rest);
@@ -236,7 +237,7 @@ static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
     sk_store_rlx(&pool->running, UINT64_C(0));
     sk_store_rlx(&pool->accepted, UINT64_C(0));
     sk_store_rlx(&pool->refused, UINT64_C(0));
-    sk_store_rlx(&pool->inside, 0u);
+    /* `inside` is as the last life left it, 0, but for a submitter who is late and will leave by himself. */
     for (int end = 0; end < SK_ENDS; end++) sk_store_rlx(&pool->ended[end], UINT64_C(0));
     sk_waitq_init(&pool->room);
     sk_waitq_init(&pool->rest);
@@ -316,6 +317,19 @@ static void refuse(skua_pool *pool, sk_task *t)
     sk_waitq_wake(&pool->rest);
 }
 
+/* The task may have been taken and ended by others since it was pushed, and its pool been released: so we count
+   ourselves as inside, and then look whether the pool is still there. */
+static void send_pump_late(skua_pool *pool)
+{
+    /* [PL-C8] sequentially consistent; pairs with [PL-C6]: either we see that the pool has been freed, or release sees
+       us inside, and then the pump. Without it the pump of a freed pool could be queued. */
+    sk_add_sc(&pool->inside, 1u);
+    /* [PL-A7] sequentially consistent; pairs with [PL-C6], as [PL-C8]. */
+    if (sk_load_sc(&pool->state) != POOL_FREE) send_pump(pool, sk_worker_self());
+    /* [PL-R5] release; pairs with [PL-A1] in release: our last touch of the pool. */
+    sk_sub_ar(&pool->inside, 1u);
+}
+
 static int submit(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
 {
     int error = check(pool);
@@ -331,7 +345,7 @@ static int submit(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
     }
     /* [PL-A5] sequentially consistent, both; with the push [BQ-R1] before them they pair with [PL-C3] and [PL-X1] and
        the looks into the queue that follow those: the task before the look. */
-    if (!sk_load_sc(&pool->pumping) && sk_load_sc(&pool->running) < pool->limit) send_pump(pool, sk_worker_self());
+    if (!sk_load_sc(&pool->pumping) && sk_load_sc(&pool->running) < pool->limit) send_pump_late(pool);
     return 0;
 }
 
@@ -357,8 +371,8 @@ static uint64_t accepted(skua_pool *pool)
 static bool at_rest(void *ctx)
 {
     skua_pool *pool = (skua_pool *)ctx;
-    /* In this order: a task leaves the queue only with a slot that it keeps to its end. [PL-A4] acquire; pairs with
-       [PL-C3]: who waits sees what the tasks wrote. */
+    /* [PL-A4] acquire; pairs with [PL-C3] and [PL-C7]: who waits sees what the tasks wrote. And in this order: a task
+       leaves the queue only with a slot that it keeps to its end. */
     return sk_bounded_popped(&pool->queue) == accepted(pool) && sk_load_acq(&pool->running) == 0;
 }
 
@@ -386,6 +400,15 @@ int skua_pool_wait(skua_pool *pool, uint64_t timeout)
     return sk_waitq_wait(&pool->rest, at_rest, pool, deadline);
 }
 
+/* After the pool has been marked as free: the last ones are on their way out, a few instructions; or a late submitter
+   has sent the pump once more. In this order: those inside may send it, and it ends inside. */
+static bool still_in_use(skua_pool *pool)
+{
+    /* [PL-A1], [PL-A6] sequentially consistent; the looks at `inside` pair with [PL-C8], and as acquires with [PL-R1],
+       [PL-R2] and [PL-R5]; the one at `pumping` with [PL-X1]: who finds the pump gone finds it inside. */
+    return sk_load_sc(&pool->inside) || sk_load_acq(&pool->pumping) || sk_load_sc(&pool->inside);
+}
+
 int skua_pool_release(skua_pool *pool)
 {
     if (sk_unlikely(sk_forked())) return -ECHILD;
@@ -399,10 +422,9 @@ int skua_pool_release(skua_pool *pool)
     int error = sk_waitq_wait(&pool->rest, may_be_freed, pool, SK_NEVER);
     if (error) return error;
     uint32_t closed = POOL_CLOSED;
-    /* [PL-C6] acquire-release: of several that release, one frees. */
-    if (!sk_cas_ar(&pool->state, &closed, (uint32_t)POOL_FREE)) return -ESHUTDOWN;
-    /* [PL-A1] acquire; pairs with [PL-R1] and [PL-R2]: the last ones are on their way out, a few instructions. */
-    while (sk_load_acq(&pool->inside)) {
+    /* [PL-C6] sequentially consistent; pairs with [PL-C8]; and with itself: of several that release, one frees. */
+    if (!sk_cas_sc(&pool->state, &closed, (uint32_t)POOL_FREE)) return -ESHUTDOWN;
+    while (still_in_use(pool)) {
         if (skua_yield()) sched_yield();
     }
     sk_chore_free(pool->pump);

@@ -136,8 +136,8 @@ static bool happened(const sk_wait *wait, const sk_task *t)
 static void withdraw(sk_waitq *q, sk_waitq_node *node)
 {
     sk_waitq_node *top = node;
-    /* Never announced; or still on top, and what lies below has not changed, since things leave only from the top or
-       all at once: so that polling leaves nothing behind. [WQ-C3] acquire-release; pairs with [WQ-R2]. */
+    /* [WQ-C3] acquire-release; pairs with [WQ-R2]. Never announced; or still on top, and what lies below has not
+       changed, since things leave only from the top or all at once: so that polling leaves nothing behind. */
     bool ours = !node->task || sk_cas_ar(&q->tasks, &top, node->next);
     uint32_t word = WAITING;
     /* [WQ-C2] acquire-release; pairs with [WQ-C1]: exactly one of waker and waiter wins. */

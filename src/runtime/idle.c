@@ -127,7 +127,8 @@ bool sk_anything_queued(skua_runtime *rt)
     bool found = false;
     for (uint32_t i = 0, n = sk_workers_made(rt); i < n && !found; i++) {
         sk_worker *w = sk_load_rlx(&rt->workers[i]);
-        found = w && sk_taskq_size(&w->queue) > 0;
+        /* A batch that is not announced yet is its worker's and the monitor's to announce, see sched.c. */
+        found = w && sk_taskq_size(&w->queue) > 0 && !sk_load_rlx(&w->quiet_since);
     }
     return found;
 }
@@ -191,7 +192,7 @@ bool sk_idle(sk_worker *w, uint64_t deadline)
             if (!sk_is_idle(rt, w) || sk_futex_wait(&w->doorbell, seen, deadline) == -ETIMEDOUT) break;
         }
     }
-    /* [ID-R4] sequentially consistent; pairs with [ID-R1], and stands before [MO-A1] also when the bit is gone. If it
+    /* [ID-R4] sequentially consistent; pairs with [ID-R1], and with [MO-F1], since it stands before [MO-A1] also when the bit is gone. If it
        is, somebody woke us and made us a searcher. */
     w->searching = !(sk_and_sc(word_of(rt, w), ~bit_of(w)) & bit_of(w));
     bool rung = slept && w->searching;

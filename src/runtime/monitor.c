@@ -47,8 +47,8 @@ typedef struct watch {
 
 void sk_monitor_ring(skua_runtime *rt)
 {
-    /* `monitor_deep` stays as it is: the monitor clears it when it is up. If we did, and were stopped before the bump,
-       nobody else would ring. [MO-R2] release; pairs with [MO-A2]: the monitor sees what it was rung for. */
+    /* [MO-R2] release; pairs with [MO-A2]: the monitor sees what it was rung for. `monitor_deep` stays as it is: the
+       monitor clears it when it is up. If we did, and were stopped before the bump, nobody else would ring. */
     sk_add_rel(&rt->monitor_word, 1u);
     sk_futex_wake(&rt->monitor_word, 1);
 }

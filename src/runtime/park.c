@@ -124,7 +124,7 @@ static int why_marked(const sk_task *t)
 /* Runner, back on its stack. */
 static int why_back(sk_worker *w, sk_task *t, uint64_t deadline)
 {
-    /* [PK-R2] release; pairs with [ST-A2] in a snapshot. */
+    /* [PK-R2] release; pairs with [ST-A1] in a snapshot. */
     sk_store_rel(&w->count.resumed, sk_load_rlx(&w->count.resumed) + 1);
     uint8_t refused = t->refused;
     t->refused = 0;

@@ -91,10 +91,12 @@ void sk_push(sk_worker *w, sk_task *t)
 void sk_ready(sk_worker *w, sk_task *t)
 {
     skua_runtime *rt = sk_task_runtime(t);
-    if (sk_likely(w && w->runtime == rt))
+    if (sk_likely(w && w->runtime == rt)) {
         sk_push(w, t);
-    else
+        sk_store_rlx(&w->quiet_since, UINT64_C(0)); /* what is in the queue is announced now */
+    } else {
         sk_inject_push(&rt->inbox, &t->link);
+    }
     sk_notify(rt);
 }
 
@@ -199,7 +201,8 @@ static bool rob(sk_worker *w, uint64_t now)
     uint32_t n = table->n, first = n ? sk_rng_below(&w->rng, n) : 0;
     for (uint32_t i = 0; i < n && !won; i++) {
         sk_worker *victim = table->worker[(first + i) % n];
-        if (victim == w) continue;
+        uint64_t quiet = sk_load_rlx(&victim->quiet_since);
+        if (victim == w || (quiet && now < quiet + SK_QUIET_NS)) continue;
         won = steal_from(w, victim) > 0 || (now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS &&
                                             sk_timers_help(w, victim, now));
     }

@@ -36,7 +36,7 @@ static uint64_t sum_ended(skua_runtime *rt)
     /* [SD-A1] acquire, here and below; pairs with [EN-R1], [EN-R2] and [EN-R3]: who counts an end counts its birth. */
     uint64_t sum = sk_load_acq(&rt->foreign_refused);
     for (int end = 0; end < SK_ENDS; end++) sum += sk_load_acq(&rt->foreign_ended[end]); /* [SD-A2] as [SD-A1] */
-    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) {
+    for (uint32_t i = 0, n = sk_workers_made(rt); i < n; i++) {
         sk_worker *w = sk_load_rlx(&rt->workers[i]);
         for (int end = 0; end < SK_ENDS; end++) sum += sk_load_acq(&w->count.ended[end]); /* [SD-A3] as [SD-A1] */
     }
@@ -46,7 +46,7 @@ static uint64_t sum_ended(skua_runtime *rt)
 static uint64_t sum_created(skua_runtime *rt)
 {
     uint64_t sum = sk_load_rlx(&rt->foreign_created);
-    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
+    for (uint32_t i = 0, n = sk_workers_made(rt); i < n; i++)
         sum += sk_load_rlx(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->count.created);
     return sum;
 }
@@ -149,7 +149,7 @@ int skua_runtime_stop(skua_runtime *rt, uint64_t timeout)
 
 static bool all_vacant(skua_runtime *rt)
 {
-    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) /* [SD-A6] acquire; pairs with [MA-R1]. */
+    for (uint32_t i = 0, n = sk_workers_made(rt); i < n; i++) /* [SD-A6] acquire; pairs with [MA-R1]. */
         if ((sk_load_acq(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->carry) & SK_CARRY) != SK_VACANT) return false;
     return true;
 }
@@ -166,7 +166,7 @@ void sk_stop_threads(skua_runtime *rt)
     /* From here on we are the controller. */
     for (;;) {
         uint32_t seen = sk_load_rlx(&rt->monitor_word);
-        for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) sk_ring(rt, sk_load_rlx(&rt->workers[i]));
+        for (uint32_t i = 0, n = sk_workers_made(rt); i < n; i++) sk_ring(rt, sk_load_rlx(&rt->workers[i]));
         if (all_vacant(rt)) break;
         sk_futex_wait(&rt->monitor_word, seen, sk_clock_ns() + LOOK_NS);
     }
@@ -181,7 +181,7 @@ int skua_runtime_release(skua_runtime *rt)
     while (!wait_for_tasks(rt, SK_NEVER)) {
     }
     uint64_t live = SK_RUNTIME_LIVE;
-    /* [SD-C2] acquire-release: of several that release at once, one frees. */
+    /* [SD-C2] acquire-release; pairs with itself: of several that release at once, one frees. */
     if (!sk_cas_ar(&rt->magic, &live, SK_RUNTIME_RELEASED)) return -ESHUTDOWN;
     sk_stop_threads(rt);
     sk_workers_free(rt);

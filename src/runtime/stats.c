@@ -23,12 +23,13 @@ static sk_worker *worker_at(skua_runtime *rt, uint32_t i)
     return sk_load_rlx(&rt->workers[i]);
 }
 
-static uint64_t sum(skua_runtime *rt, uint32_t n, size_t counter)
+/* The number of workers is read anew for each counter: what has ended on one may have been created on a newer one. */
+static uint64_t sum(skua_runtime *rt, size_t counter)
 {
     uint64_t total = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0, n = sk_workers_made(rt); i < n; i++) {
         sk_counters *count = &worker_at(rt, i)->count;
-        /* [ST-A1] acquire; pairs with [PK-R1], [PK-R2], [EN-R1] and [EN-R5]: see the head of this file. */
+        /* [ST-A1] acquire; pairs with [PK-R1], [PK-R2] and [EN-R1]: see the head of this file. */
         total += sk_load_acq((sk_atomic(uint64_t) *)(void *)((char *)count + counter));
     }
     return total;
@@ -37,21 +38,20 @@ static uint64_t sum(skua_runtime *rt, uint32_t n, size_t counter)
 static sums take_sums(skua_runtime *rt)
 {
     sums s = {0};
-    uint32_t n = sk_load_rlx(&rt->workers_made);
     for (int end = 0; end < SK_ENDS; end++) {
         /* [ST-A3] acquire; pairs with [EN-R3]. */
-        s.ended[end] = sum(rt, n, offsetof(sk_counters, ended) + (size_t)end * sizeof(uint64_t)) +
+        s.ended[end] = sum(rt, offsetof(sk_counters, ended) + (size_t)end * sizeof(uint64_t)) +
                        sk_load_acq(&rt->foreign_ended[end]);
         s.all_ended += s.ended[end];
     }
-    /* [ST-A4] acquire; pairs with [EN-R2]. */
+    /* [ST-A4] acquire; pairs with [EN-R2] and [EN-R6]: what was refused is found created. */
     s.refused = sk_load_acq(&rt->foreign_refused);
-    s.unstarted =
-        sum(rt, n, offsetof(sk_counters, unstarted)) + sk_load_acq(&rt->foreign_unstarted); /* [ST-A5] as ST-A3 */
-    s.resumed = sum(rt, n, offsetof(sk_counters, resumed));
-    s.parked = sum(rt, n, offsetof(sk_counters, parked));
-    s.started = sum(rt, n, offsetof(sk_counters, started));
-    s.created = sum(rt, n, offsetof(sk_counters, created)) + sk_load_rlx(&rt->foreign_created) - s.refused;
+    /* [ST-A5] acquire; pairs with [EN-R3], as [ST-A3]. */
+    s.unstarted = sum(rt, offsetof(sk_counters, unstarted)) + sk_load_acq(&rt->foreign_unstarted);
+    s.resumed = sum(rt, offsetof(sk_counters, resumed));
+    s.parked = sum(rt, offsetof(sk_counters, parked));
+    s.started = sum(rt, offsetof(sk_counters, started));
+    s.created = sum(rt, offsetof(sk_counters, created)) + sk_load_rlx(&rt->foreign_created) - s.refused;
     return s;
 }
 
@@ -101,7 +101,7 @@ static void add_worker(skua_worker_stats *total, const skua_worker_stats *one)
 
 static void give_workers(skua_runtime *rt, skua_stats *out, skua_worker_stats *each, size_t room)
 {
-    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) {
+    for (uint32_t i = 0, n = sk_workers_made(rt); i < n; i++) {
         sk_worker *w = worker_at(rt, i);
         skua_worker_stats one;
         give_worker(&one, w);

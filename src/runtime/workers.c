@@ -71,8 +71,8 @@ static sk_worker *new_worker(skua_runtime *rt)
     sk_timers_init(&w->timers, sk_clock_ns());
     sk_claim_init(&w->next_claim);
     sk_store_rlx(&w->carry, (uint64_t)SK_VACANT);
-    /* [MA-R4] release; pairs with [MA-A4]: whoever learns the number finds the worker. */
     sk_store_rlx(&rt->workers[index], w);
+    /* [MA-R4] release; pairs with [MA-A4] in sk_workers_made: whoever learns the number finds the worker. */
     sk_store_rel(&rt->workers_made, index + 1);
     return w;
 }
