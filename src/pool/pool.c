@@ -63,8 +63,8 @@ struct skua_pool {
     sk_atomic(uint32_t) inside;                   /* threads that have given slots back and are not done yet */
     SK_LINE_ALIGNED sk_waitq room;                /* submitters before a full queue */
     sk_waitq rest;                                /* those who wait for the end of all */
-    SK_LINE_ALIGNED sk_atomic(uint64_t) accepted; /* submissions counted in; includes the refused */
-    sk_atomic(uint64_t) refused;                  /* of these, turned away after all */
+    SK_LINE_ALIGNED sk_atomic(uint32_t) submitting; /* calls of submit under way */
+    sk_atomic(uint64_t) stuck; /* of the pool's own tasks: those that wait for room in its queue */
     SK_LINE_ALIGNED sk_bounded queue;
 };
 
@@ -235,9 +235,8 @@ static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
     pool->pump_chore.run = pump;
     sk_store_rlx(&pool->pumping, 0u);
     sk_store_rlx(&pool->running, UINT64_C(0));
-    sk_store_rlx(&pool->accepted, UINT64_C(0));
-    sk_store_rlx(&pool->refused, UINT64_C(0));
-    /* `inside` is as the last life left it, 0, but for a submitter who is late and will leave by himself. */
+    sk_store_rlx(&pool->stuck, UINT64_C(0));
+    /* `inside` and `submitting` are as the last life left them: 0, but for one who is late and will leave by himself. */
     for (int end = 0; end < SK_ENDS; end++) sk_store_rlx(&pool->ended[end], UINT64_C(0));
     sk_waitq_init(&pool->room);
     sk_waitq_init(&pool->rest);
@@ -289,45 +288,56 @@ static bool has_room(void *ctx)
     return sk_load_rlx(&pool->state) != POOL_OPEN || !sk_bounded_is_full_now(&pool->queue);
 }
 
-/* Puts the task in the queue, waiting for room if allowed. */
+/* Waits for room. A task of the pool itself holds a slot meanwhile; when all that hold slots wait, no one would make
+   room: the last of them is told. */
+static int wait_for_room(skua_pool *pool, bool own)
+{
+    int error = -EDEADLK;
+    if (!own) {
+        error = sk_waitq_wait(&pool->room, has_room, pool, SK_NEVER);
+    } else {
+        if (sk_add_sc(&pool->stuck, UINT64_C(1)) + 1 < sk_load_sc(&pool->running)) /* [PL-C9] both sequentially
+            consistent; pairs with itself: of those that come last together, at least one counts all. */
+            error = sk_waitq_wait(&pool->room, has_room, pool, SK_NEVER);
+        sk_sub_rlx(&pool->stuck, UINT64_C(1));
+    }
+    return error ? error : sk_load_rlx(&pool->state) == POOL_OPEN ? 0 : -ESHUTDOWN;
+}
+
+static bool called_from_own_task(skua_pool *pool)
+{
+    sk_local *local = sk_local_self();
+    if (!local) return false;
+    sk_task *t = local->worker ? local->worker->task : local->blocked_task;
+    return t && sk_task_owner_of(t) == &pool->owner;
+}
+
 static int enqueue(skua_pool *pool, sk_task *t, bool may_wait)
 {
-    while (sk_bounded_push(&pool->queue, t) != 0) {
+    while (sk_unlikely(sk_bounded_push(&pool->queue, t) != 0)) {
         if (!may_wait) return -EAGAIN;
-        int error = sk_waitq_wait(&pool->room, has_room, pool, SK_NEVER);
+        int error = wait_for_room(pool, called_from_own_task(pool));
         if (error) return error;
     }
     return 0;
 }
 
-/* Counted first, then looked whether the pool is open: see release. */
-static int admit(skua_pool *pool)
+/* Counted as submitting: release waits for us. */
+static int submit_open(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
 {
-    /* [PL-C4] sequentially consistent; pairs with [PL-F3] in release: either it counts this task and waits for it, or
-       we see that it has closed the pool. */
-    sk_add_sc(&pool->accepted, UINT64_C(1));
-    return sk_likely(sk_load_rlx(&pool->state) == POOL_OPEN) ? 0 : -ESHUTDOWN;
-}
-
-static void refuse(skua_pool *pool, sk_task *t)
-{
-    if (t) sk_task_withdraw(t);
-    /* [PL-R4] release; pairs with [PL-A3]. */
-    sk_add_rel(&pool->refused, UINT64_C(1));
-    sk_waitq_wake(&pool->rest);
-}
-
-/* The task may have been taken and ended by others since it was pushed, and its pool been released: so we count
-   ourselves as inside, and then look whether the pool is still there. */
-static void send_pump_late(skua_pool *pool)
-{
-    /* [PL-C8] sequentially consistent; pairs with [PL-C6]: either we see that the pool has been freed, or release sees
-       us inside, and then the pump. Without it the pump of a freed pool could be queued. */
-    sk_add_sc(&pool->inside, 1u);
-    /* [PL-A7] sequentially consistent; pairs with [PL-C6], as [PL-C8]. */
-    if (sk_load_sc(&pool->state) != POOL_FREE) send_pump(pool, sk_worker_self());
-    /* [PL-R5] release; pairs with [PL-A1] in release: our last touch of the pool. */
-    sk_sub_ar(&pool->inside, 1u);
+    int error = 0;
+    sk_local *local = sk_local_self();
+    sk_task *t = sk_task_new(local, &pool->owner, fn, arg, false, SK_ACTIVE, &error);
+    if (!t) return error;
+    error = enqueue(pool, t, may_wait);
+    if (sk_unlikely(error)) {
+        sk_task_withdraw(t);
+        return error;
+    }
+    /* [PL-A5] sequentially consistent, both; with the push [BQ-R1] before them they pair with [PL-C3] and [PL-X1] and
+       the looks into the queue that follow those: the task before the look. */
+    if (!sk_load_sc(&pool->pumping) && sk_load_sc(&pool->running) < pool->limit) send_pump(pool, sk_worker_self());
+    return 0;
 }
 
 static int submit(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
@@ -335,18 +345,14 @@ static int submit(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
     int error = check(pool);
     if (error) return error;
     if (!fn) return -EINVAL;
-    error = admit(pool);
-    sk_local *local = sk_local_self();
-    sk_task *t = error ? NULL : sk_task_new(local, &pool->owner, fn, arg, false, SK_ACTIVE, &error);
-    if (t) error = enqueue(pool, t, may_wait);
-    if (sk_unlikely(error)) {
-        refuse(pool, t);
-        return error;
-    }
-    /* [PL-A5] sequentially consistent, both; with the push [BQ-R1] before them they pair with [PL-C3] and [PL-X1] and
-       the looks into the queue that follow those: the task before the look. */
-    if (!sk_load_sc(&pool->pumping) && sk_load_sc(&pool->running) < pool->limit) send_pump_late(pool);
-    return 0;
+    /* [PL-C4] sequentially consistent; pairs with [PL-F3] in release: either it waits for us, or we see that it has
+       closed the pool. */
+    sk_add_sc(&pool->submitting, 1u);
+    error = sk_likely(sk_load_rlx(&pool->state) == POOL_OPEN) ? submit_open(pool, fn, arg, may_wait) : -ESHUTDOWN;
+    /* [PL-R4] release; pairs with [PL-A3]. From here on the pool may be gone; what follows is type-stable. */
+    sk_sub_ar(&pool->submitting, 1u);
+    if (sk_unlikely(sk_load_rlx(&pool->state) != POOL_OPEN)) sk_waitq_wake(&pool->rest);
+    return error;
 }
 
 int skua_pool_submit(skua_pool *pool, skua_fn *fn, void *arg)
@@ -361,34 +367,19 @@ int skua_pool_try_submit(skua_pool *pool, skua_fn *fn, void *arg)
 
 /* ---- wait and release ---- */
 
-static uint64_t accepted(skua_pool *pool)
-{
-    /* [PL-A3] acquire; pairs with [PL-R4]: a refusal that is counted here was an acceptance before. */
-    uint64_t refused = sk_load_acq(&pool->refused);
-    return sk_load_rlx(&pool->accepted) - refused;
-}
-
 static bool at_rest(void *ctx)
 {
     skua_pool *pool = (skua_pool *)ctx;
     /* [PL-A4] acquire; pairs with [PL-C3] and [PL-C7]: who waits sees what the tasks wrote. And in this order: a task
        leaves the queue only with a slot that it keeps to its end. */
-    return sk_bounded_popped(&pool->queue) == accepted(pool) && sk_load_acq(&pool->running) == 0;
+    return sk_bounded_is_empty(&pool->queue) && sk_load_acq(&pool->running) == 0;
 }
 
 static bool may_be_freed(void *ctx)
 {
     skua_pool *pool = (skua_pool *)ctx;
-    return at_rest(ctx) && sk_load_rlx(&pool->pumping) == 0;
-}
-
-/* Whether the caller is one of the pool's own tasks. */
-static bool called_from_own_task(skua_pool *pool)
-{
-    sk_local *local = sk_local_self();
-    if (!local) return false;
-    sk_task *t = local->worker ? local->worker->task : local->blocked_task;
-    return t && sk_task_owner_of(t) == &pool->owner;
+    /* [PL-A3] acquire; pairs with [PL-R4]: what was submitted is in the queue. [PL-A6] acquire; pairs with [PL-X1]. */
+    return sk_load_acq(&pool->submitting) == 0 && at_rest(ctx) && sk_load_acq(&pool->pumping) == 0;
 }
 
 int skua_pool_wait(skua_pool *pool, uint64_t timeout)
@@ -398,15 +389,6 @@ int skua_pool_wait(skua_pool *pool, uint64_t timeout)
     if (called_from_own_task(pool)) return -EDEADLK;
     uint64_t deadline = timeout == SKUA_FOREVER ? SK_NEVER : sk_deadline_after(sk_clock_ns(), timeout);
     return sk_waitq_wait(&pool->rest, at_rest, pool, deadline);
-}
-
-/* After the pool has been marked as free: the last ones are on their way out, a few instructions; or a late submitter
-   has sent the pump once more. In this order: those inside may send it, and it ends inside. */
-static bool still_in_use(skua_pool *pool)
-{
-    /* [PL-A1], [PL-A6] sequentially consistent; the looks at `inside` pair with [PL-C8], and as acquires with [PL-R1],
-       [PL-R2] and [PL-R5]; the one at `pumping` with [PL-X1]: who finds the pump gone finds it inside. */
-    return sk_load_sc(&pool->inside) || sk_load_acq(&pool->pumping) || sk_load_sc(&pool->inside);
 }
 
 int skua_pool_release(skua_pool *pool)
@@ -422,9 +404,10 @@ int skua_pool_release(skua_pool *pool)
     int error = sk_waitq_wait(&pool->rest, may_be_freed, pool, SK_NEVER);
     if (error) return error;
     uint32_t closed = POOL_CLOSED;
-    /* [PL-C6] sequentially consistent; pairs with [PL-C8]; and with itself: of several that release, one frees. */
+    /* [PL-C6] sequentially consistent; pairs with itself: of several that release, one frees. */
     if (!sk_cas_sc(&pool->state, &closed, (uint32_t)POOL_FREE)) return -ESHUTDOWN;
-    while (still_in_use(pool)) {
+    /* [PL-A1] acquire; pairs with [PL-R1] and [PL-R2]: the last ones are on their way out, a few instructions. */
+    while (sk_load_acq(&pool->inside)) {
         if (skua_yield()) sched_yield();
     }
     sk_chore_free(pool->pump);
@@ -442,11 +425,11 @@ int skua_pool_stats(skua_pool *pool, skua_pool_counts *out)
     c.cancelled = sk_load_rlx(&pool->ended[SK_CANCELLED]);
     c.expired = sk_load_rlx(&pool->ended[SK_LATE_END]);
     c.dropped = sk_load_rlx(&pool->ended[SK_DROPPED]);
-    /* Running before popped before submitted: each later number includes what the earlier ones counted. */
+    /* Running before popped: the later number includes what the earlier one counted. */
     uint64_t running = sk_load_rlx(&pool->running);
     uint64_t popped = sk_bounded_popped(&pool->queue);
-    c.submitted = sk_max(accepted(pool), popped);
-    c.queued = c.submitted - popped;
+    c.queued = sk_bounded_size(&pool->queue);
+    c.submitted = popped + c.queued;
     uint64_t others = c.failed + c.cancelled + c.expired + c.dropped;
     c.running = sk_min(running, popped - sk_min(others, popped));
     c.done = popped - c.running - others;

@@ -15,8 +15,9 @@ struct sk_waitq_node {
     sk_task *task;            /* I once pushed; NULL before */
     uint64_t generation;      /* I once pushed: the park to end */
     sk_waitq *q;              /* I */
-    bool (*ready)(void *ctx); /* I */
-    void *ctx;                /* I */
+    /* I in a life, atomic because the second look of a park that is over may read those of the next life. */
+    sk_atomic(sk_waitq_ready *) ready;
+    sk_atomic(void *) ctx;
     sk_atomic(uint32_t) word;
 };
 
@@ -88,7 +89,7 @@ void sk_waitq_wake_slow(sk_waitq *q)
 
 /* ---- a thread waits ---- */
 
-static int wait_as_thread(sk_waitq *q, bool (*ready)(void *), void *ctx, uint64_t deadline)
+static int wait_as_thread(sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_t deadline)
 {
     int error = 0;
     sk_add_rlx(&q->threads, 1u);
@@ -129,7 +130,7 @@ static bool happened(const sk_wait *wait, const sk_task *t)
     /* [WQ-A1] sequentially consistent; pairs with [WQ-C1]. */
     if (sk_load_sc(&node->word) == WOKEN) return true;
     sk_fence_sc(); /* [WQ-F3] full fence; pairs with [WQ-F1]: announced before the look. */
-    return node->ready(node->ctx);
+    return sk_load_rlx(&node->ready)(sk_load_rlx(&node->ctx));
 }
 
 /* Back on its stack, the task takes its announcement back, if no waker has it. */
@@ -144,14 +145,14 @@ static void withdraw(sk_waitq *q, sk_waitq_node *node)
     if (ours || !sk_cas_ar(&node->word, &word, (uint32_t)ABANDONED)) free_node(node);
 }
 
-static int wait_once(sk_worker *w, sk_waitq *q, bool (*ready)(void *), void *ctx, uint64_t deadline)
+static int wait_once(sk_worker *w, sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_t deadline)
 {
     sk_waitq_node *node = new_node();
     if (!node) return SK_WHY_NOMEM;
     node->task = NULL;
     node->q = q;
-    node->ready = ready;
-    node->ctx = ctx;
+    sk_store_rlx(&node->ready, ready);
+    sk_store_rlx(&node->ctx, ctx);
     sk_store_rlx(&node->word, (uint32_t)WAITING);
     sk_wait wait = {publish, happened, node, 0};
     int why = sk_park(w, &wait, deadline);
@@ -159,7 +160,7 @@ static int wait_once(sk_worker *w, sk_waitq *q, bool (*ready)(void *), void *ctx
     return why;
 }
 
-static int wait_as_task(sk_worker *w, sk_waitq *q, bool (*ready)(void *), void *ctx, uint64_t deadline)
+static int wait_as_task(sk_worker *w, sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_t deadline)
 {
     while (!ready(ctx)) {
         int why = wait_once(w, q, ready, ctx, deadline);
@@ -169,7 +170,7 @@ static int wait_as_task(sk_worker *w, sk_waitq *q, bool (*ready)(void *), void *
     return 0;
 }
 
-int sk_waitq_wait(sk_waitq *q, bool (*ready)(void *ctx), void *ctx, uint64_t deadline)
+int sk_waitq_wait(sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_t deadline)
 {
     sk_worker *w = sk_worker_self();
     return w && w->task ? wait_as_task(w, q, ready, ctx, deadline) : wait_as_thread(q, ready, ctx, deadline);

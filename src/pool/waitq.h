@@ -26,6 +26,9 @@
 
 typedef struct sk_waitq_node sk_waitq_node;
 
+/* Whether the wait is over. */
+typedef bool sk_waitq_ready(void *ctx);
+
 typedef struct sk_waitq {
     sk_atomic(uint32_t) sequence;     /* wakers bump it when threads wait: their futex */
     sk_atomic(uint32_t) threads;      /* threads announced */
@@ -39,7 +42,7 @@ void sk_waitq_init(sk_waitq *q);
  * 0; -ETIMEDOUT; in a task also -ECANCELED, -ETIMEDOUT (its own deadline) and
  * -ENOMEM.  ready is called on any stack, also while the task is parked.
  */
-int sk_waitq_wait(sk_waitq *q, bool (*ready)(void *ctx), void *ctx, uint64_t deadline);
+int sk_waitq_wait(sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_t deadline);
 
 void sk_waitq_wake_slow(sk_waitq *q);
 

@@ -37,6 +37,13 @@ static void carry_out(skua_runtime *rt, uint32_t target)
     while (active > target && sk_shrink(rt)) active--;
 }
 
+/* What the policy falls to while all is idle: with that many the monitor may sleep. */
+static uint32_t least_at_rest(const skua_runtime *rt)
+{
+    if (rt->adjust != SKUA_ADJUST_BLOCKING) return rt->workers_min;
+    return sk_max(rt->workers_min, sk_min(rt->processors, rt->workers_max));
+}
+
 bool sk_adjust_run(skua_runtime *rt, uint64_t now)
 {
     uint32_t wanted = sk_load_rlx(&rt->wanted);
@@ -49,7 +56,7 @@ bool sk_adjust_run(skua_runtime *rt, uint64_t now)
         sk_adjust_sample sample = take_sample(rt, now);
         carry_out(rt, sk_adjust_decide(&rt->policy, &rt->adjust_state, &sample));
     }
-    return sk_active_workers(rt) > rt->workers_min;
+    return sk_active_workers(rt) > least_at_rest(rt);
 }
 
 int sk_adjust_start(skua_runtime *rt, uint32_t n)

@@ -59,14 +59,9 @@ sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *a
 
 void sk_task_withdraw(sk_task *t)
 {
-    sk_worker *w = sk_worker_self();
-    skua_runtime *rt = sk_task_runtime(t);
-    /* As a refusal, so that no snapshot counts it as accepted; a worker's count goes through the shared one too. */
-    if (w && w->runtime == rt)
-        sk_count_rlx(&w->count.created, UINT64_C(-1));
-    else
-        /* [EN-R6] release; pairs with [ST-A4] and [SD-A1]. */
-        sk_add_rel(&rt->foreign_refused, UINT64_C(1));
+    /* As a refusal, wherever it was counted as created: all counters only grow. [EN-R6] release; pairs with [ST-A4] and
+       [SD-A1]. */
+    sk_add_rel(&sk_task_runtime(t)->foreign_refused, UINT64_C(1));
     sk_task_free(t);
 }
 
@@ -117,7 +112,7 @@ void sk_task_release(sk_task *t)
 }
 
 /* Before its end is counted: a task that never started. */
-static void count_unstarted(sk_worker *w, skua_runtime *rt)
+void sk_count_unstarted(sk_worker *w, skua_runtime *rt)
 {
     if (w && w->runtime == rt)
         sk_count_rlx(&w->count.unstarted, UINT64_C(1));
@@ -128,10 +123,11 @@ static void count_unstarted(sk_worker *w, skua_runtime *rt)
 sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result)
 {
     sk_task_owner *owner = sk_task_owner_of(t);
+    skua_runtime *rt = owner->runtime; /* a pool may be gone once it has been told */
     if (sk_unlikely(t->fiber != SK_FIBER_NONE && t->timed)) sk_timers_cancel_slot(w, &t->deadline);
     sk_state_end(&t->state);
     sk_task *next = owner->ended ? owner->ended(owner, w, end) : NULL;
-    count_end(w, owner->runtime, end);
+    count_end(w, rt, end);
     if (sk_join_is_detached(&t->join)) {
         sk_task_release(t);
         return next;
@@ -148,7 +144,7 @@ sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result)
 /* A task that must not start any more: why is written in its marks. */
 sk_task *sk_task_end_unstarted(sk_worker *w, sk_task *t)
 {
-    count_unstarted(w, sk_task_runtime(t));
+    sk_count_unstarted(w, sk_task_runtime(t));
     unsigned marks = sk_state_marks(&t->state);
     if (marks & SK_EXPIRED) return sk_task_end(w, t, SK_LATE_END, -ETIMEDOUT);
     if (sk_load_rlx(&sk_task_runtime(t)->stopping)) return sk_task_end(w, t, SK_DROPPED, -ESHUTDOWN);

@@ -101,6 +101,7 @@ static bool fire(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slo
         return false;
     }
     sk_slot_settle(slot);
+    if (kind == SK_TIMER_DELAY && t->timed) sk_task_arm_deadline(w, t);
     prefetch_stack(t);
     if (w && w->runtime == rt)
         sk_push(w, t);
@@ -172,9 +173,20 @@ void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadl
     uint64_t word = sk_slot_look(slot);
     sk_arming arming = inside ? sk_timers_arm_begin(&home->timers, slot, deadline, tag)
                               : sk_timers_arm_slow(&home->timers, slot, word, deadline, tag);
+    if (!inside) sk_visit(rt);
     sk_timers *elsewhere = sk_timers_arm_end(&arming, slot);
     if (inside) sk_count_rlx(&w->count.timers_armed, 1u);
     if (sk_unlikely(elsewhere)) sk_timers_look_at(w, rt, elsewhere);
+    if (!inside) sk_visit_end(rt);
+}
+
+/* The earlier of its two deadlines; the other one follows at the start. Holder. */
+void sk_task_arm_deadline(sk_worker *w, sk_task *t)
+{
+    uint64_t serial = sk_load_rlx(&t->state.serial);
+    bool to_start = t->start_by && (!t->finish_by || t->start_by <= t->finish_by);
+    sk_timers_arm(w, t, &t->deadline, to_start ? t->start_by : t->finish_by,
+                  sk_timer_tag(serial, to_start ? SK_TIMER_START_BY : SK_TIMER_FINISH_BY));
 }
 
 void sk_task_start_in(sk_worker *w, sk_task *t, uint64_t ns, uint64_t tag)

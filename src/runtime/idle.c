@@ -29,8 +29,8 @@ static bool anyone_idle(skua_runtime *rt)
     return false;
 }
 
-/* Takes a worker's idle bit: true for exactly one caller, who must ring its bell. By number: before the bit is taken, we
-   may not look into the worker, which may be newer than what we see of it. */
+/* Takes a worker's idle bit: true for exactly one caller, who must ring its bell. By number: before the bit is taken,
+   we may not look into the worker, which may be newer than what we see of it. */
 static bool claim(skua_runtime *rt, uint32_t index)
 {
     sk_atomic(uint64_t) *word = &rt->idle[index / 64];
@@ -115,10 +115,12 @@ void sk_ring(skua_runtime *rt, sk_worker *w)
 {
     /* A woken worker takes itself for a searcher, so it must be counted as one. */
     sk_add_rlx(&rt->searching, 1u);
-    if (claim(rt, w->index))
+    if (claim(rt, w->index)) {
         ring(w);
-    else
-        give_back(rt);
+        return;
+    }
+    give_back(rt);
+    sk_monitor_attend(rt); /* it is awake, or somebody else has yet to ring it: see that this one is watched */
 }
 
 bool sk_anything_queued(skua_runtime *rt)
@@ -192,8 +194,8 @@ bool sk_idle(sk_worker *w, uint64_t deadline)
             if (!sk_is_idle(rt, w) || sk_futex_wait(&w->doorbell, seen, deadline) == -ETIMEDOUT) break;
         }
     }
-    /* [ID-R4] sequentially consistent; pairs with [ID-R1], and with [MO-F1], since it stands before [MO-A1] also when the bit is gone. If it
-       is, somebody woke us and made us a searcher. */
+    /* [ID-R4] sequentially consistent; pairs with [ID-R1], and with [MO-F1], since it stands before [MO-A1] even if the
+       bit is gone. If it is, somebody woke us and made us a searcher. */
     w->searching = !(sk_and_sc(word_of(rt, w), ~bit_of(w)) & bit_of(w));
     bool rung = slept && w->searching;
     if (searched && !slept && !w->searching) { /* those who saw our token still count on us to pass the search on */

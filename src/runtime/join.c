@@ -121,7 +121,9 @@ static int taken_out(sk_task *t, skua_task handle, int *result)
 static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadline, int *result)
 {
     uint64_t word = sk_join_look(&t->join);
+    /* GIVEN: joined; a wheel may hold the memory for long after that. */
     if (!same_life(t, handle, word) || sk_join_kind(word) == SK_JOIN_DETACHED) return -ESRCH;
+    if (sk_join_kind(word) == SK_JOIN_GIVEN) return -ESRCH;
     if (sk_join_kind(word) == SK_JOIN_ENDED) return take_result(t, word, result);
     if (sk_join_kind(word) != SK_JOIN_OPEN) return -EBUSY;
     if (sk_state_marks(&t->state) & SK_EXPIRED) {
@@ -165,8 +167,8 @@ int skua_detach(skua_task handle)
     for (;;) {
         uint64_t word = sk_join_look(&t->join);
         unsigned kind = sk_join_kind(word);
-        if (!same_life(t, handle, word) || kind == SK_JOIN_DETACHED) return -ESRCH;
-        if (kind == SK_JOIN_TASK || kind == SK_JOIN_THREAD || kind == SK_JOIN_GIVEN) return -EBUSY;
+        if (!same_life(t, handle, word) || kind == SK_JOIN_DETACHED || kind == SK_JOIN_GIVEN) return -ESRCH;
+        if (kind == SK_JOIN_TASK || kind == SK_JOIN_THREAD) return -EBUSY;
         if (!sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) continue;
         if (kind == SK_JOIN_ENDED) sk_task_release(t);
         return 0;

@@ -41,7 +41,7 @@ typedef struct watch {
     bool used;                       /* something has run since then */
     uint64_t runs[SKUA_WORKERS_MAX]; /* dispatches of each worker at the last look */
     bool urgent;                     /* look again soon */
-    bool quiet; /* somebody has tasks that are not announced */
+    bool quiet;                      /* somebody has tasks that are not announced */
     bool stay;                       /* no deep sleep */
 } watch;
 

@@ -85,7 +85,8 @@ static void commit_park(sk_worker *w, sk_task *t, void *arg)
 static sk_fiber *next_stack(sk_worker *w)
 {
     sk_task *next = sk_take_local(w);
-    if (next && next->fiber) {
+    /* A worker that retires must come round to its loop. */
+    if (next && (uintptr_t)next->fiber > (uintptr_t)SK_FIBER_SPECIAL && !sk_load_rlx(&w->retire)) {
         sk_count_rlx(&w->count.dispatches, 1u);
         w->task = next;
         return next->fiber;
@@ -173,9 +174,10 @@ static void commit_yield(sk_worker *w, sk_task *t, void *arg)
 int skua_yield(void)
 {
     sk_worker *w = sk_worker_self();
-    if (!w || !w->task) return -EPERM;
     if (sk_forked()) return -ECHILD;
-    if (sk_taskq_size(&w->queue) == 0 && !sk_load_rlx(&w->runnext) && sk_inject_is_empty(&w->runtime->inbox)) {
+    if (!w || !w->task) return -EPERM;
+    if (sk_taskq_size(&w->queue) == 0 && !sk_load_rlx(&w->runnext) && sk_inject_is_empty(&w->runtime->inbox) &&
+        !sk_load_rlx(&w->retire)) {
         /* Nobody waits; but timers may be due, and only the loop and this look for them. */
         if (++w->tick % 16 || !sk_timers_run(w, sk_clock_ns())) return 0;
     }

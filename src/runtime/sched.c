@@ -94,10 +94,13 @@ void sk_ready(sk_worker *w, sk_task *t)
     if (sk_likely(w && w->runtime == rt)) {
         sk_push(w, t);
         sk_store_rlx(&w->quiet_since, UINT64_C(0)); /* what is in the queue is announced now */
+        sk_notify(rt);
     } else {
+        sk_visit(rt);
         sk_inject_push(&rt->inbox, &t->link);
+        sk_notify(rt);
+        sk_visit_end(rt);
     }
-    sk_notify(rt);
 }
 
 void sk_ready_next(sk_worker *w, sk_task *t)
@@ -221,9 +224,12 @@ static sk_task *search(sk_worker *w, uint64_t now)
     return sk_take_local(w);
 }
 
+/* At the end of the runtime only when nothing is left: no task lives, but a pool's chore may. */
 static bool must_leave(sk_worker *w)
 {
-    return sk_load_rlx(&w->retire) || sk_load_rlx(&w->runtime->stopping) >= SK_STOP_THREADS;
+    if (sk_load_rlx(&w->runtime->stopping) >= SK_STOP_THREADS)
+        return !sk_anything_queued(w->runtime) && sk_taskq_size(&w->queue) == 0;
+    return sk_load_rlx(&w->retire);
 }
 
 /* When to wake by ourselves: at the next timer; but who has just slept a little, sleeps on for a few ticks, so that
@@ -297,10 +303,10 @@ static void resume(sk_worker *w, sk_task *t)
     sk_arrive();
 }
 
-/* From a loop to one on a stack of the class that the task asks for. */
-static bool change_stack(sk_worker *w, sk_task *t)
+/* From a loop to one on a stack of another class, which begins with this task (or NULL). */
+static bool change_stack(sk_worker *w, unsigned cls, sk_task *t)
 {
-    sk_fiber *to = sk_fiber_get(&w->stacks, t->stack_class, sk_loop, NULL);
+    sk_fiber *to = sk_fiber_get(&w->stacks, cls, sk_loop, NULL);
     if (!to) return false;
     sk_fiber *loop = w->fiber;
     w->pending = t;
@@ -325,6 +331,7 @@ static sk_task *start(sk_worker **at, sk_task *t)
     w->task = t;
     sk_count_rlx(&w->count.started, 1u);
     int result = t->fn(t->arg);
+    if (sk_unlikely(!sk_worker_self())) skua_blocking_end(); /* it has returned without */
     *at = w = sk_worker_self();
     w->task = NULL;
     return sk_task_end(w, t, end_of(result, sk_state_marks(&t->state)), result);
@@ -334,10 +341,12 @@ static sk_task *start(sk_worker **at, sk_task *t)
 static bool may_start_special(sk_worker *w, sk_task *t, sk_task **next)
 {
     if (t->stack_class != w->fiber->stack.cls) {
-        if (change_stack(w, t))
+        if (change_stack(w, t->stack_class, t)) {
             *next = NULL;
-        else
+        } else {
+            sk_count_unstarted(w, w->runtime);
             *next = sk_task_end(w, t, SK_FAILED, -ENOMEM);
+        }
         return false;
     }
     if (!t->timed) return true;
@@ -389,5 +398,8 @@ void sk_loop(void *unused)
             dispatch(w, t);
         else
             sk_machine_leave(w);
+        /* A task with a stack of its own has left us on it: other tasks shall have what they were promised. */
+        w = sk_worker_self();
+        if (sk_unlikely(w->fiber->stack.cls != w->runtime->stack_class)) change_stack(w, w->runtime->stack_class, NULL);
     }
 }

@@ -8,6 +8,22 @@
 
 /* ---- making tasks runnable (any thread; w is the caller's worker or NULL) ---- */
 
+/*
+ * Around what a thread does to a runtime whose worker it does not carry, beginning
+ * while a task of it is known to live: once that task is in a queue it may end, and
+ * the runtime be released, while we are still looking for somebody to wake.
+ */
+static inline void sk_visit(skua_runtime *rt)
+{
+    sk_add_rlx(&rt->visitors, 1u);
+}
+
+static inline void sk_visit_end(skua_runtime *rt)
+{
+    /* [SC-R4] release; pairs with [SD-A7] in skua_runtime_release: we touch it no more. */
+    sk_sub_ar(&rt->visitors, 1u);
+}
+
 /* Puts a runnable task in a queue and wakes somebody for it. */
 void sk_ready(sk_worker *w, sk_task *t);
 
@@ -92,6 +108,9 @@ void sk_wake_joiner(sk_worker *w, uint64_t join_word);
 /* Ends a task that this thread holds: counts, tells owner and joiner, frees. Returns a task to start next, or NULL. */
 sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result);
 
+/* Counts a task that ends without a start, before it ends. */
+void sk_count_unstarted(sk_worker *w, skua_runtime *rt);
+
 /* Ends a task that never started. */
 sk_task *sk_task_end_unstarted(sk_worker *w, sk_task *t);
 
@@ -113,6 +132,9 @@ bool sk_timers_help(sk_worker *w, sk_worker *other, uint64_t now);
 
 /* Arms a slot of a task that the caller holds, on the caller's wheel, or from outside on some wheel of the runtime. */
 void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadline, uint64_t tag);
+
+/* Arms the deadline of a task that the caller holds. */
+void sk_task_arm_deadline(sk_worker *w, sk_task *t);
 
 /* Arms the delay of a task that the caller has made. The clock is read later, see sk_wheel_arm_in. */
 void sk_task_start_in(sk_worker *w, sk_task *t, uint64_t ns, uint64_t tag);

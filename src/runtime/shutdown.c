@@ -20,6 +20,7 @@
 #include "runtime/shutdown.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "os/clock.h"
 #include "os/fork.h"
@@ -66,6 +67,13 @@ void sk_stop_progress_slow(skua_runtime *rt)
 
 /* ---- marking ---- */
 
+/* Whether whoever made this delayed task is done with it but for what the slot's word allows. */
+static bool timer_is_set(sk_timer_slot *slot)
+{
+    unsigned state = sk_slot_state(sk_slot_look(slot));
+    return state == SK_SLOT_ARMED || state == SK_SLOT_LATE || state == SK_SLOT_FIRING;
+}
+
 static void drop_delayed(sk_task *t, uint64_t serial)
 {
     if (sk_state_hit(&t->state, serial, SK_CANCEL, SK_WHY_CANCEL, 0) != SK_HIT_DELAYED) return;
@@ -82,6 +90,7 @@ static void mark(void *object, void *ctx)
     /* [SD-A5] acquire; pairs with [TS-R1]: the owner of the life that the word shows. */
     unsigned phase = sk_phase_of(sk_load_acq(&t->state.word));
     if (phase == SK_FREE || phase == SK_ENDED || sk_task_runtime(t) != rt) return;
+    if (phase == SK_DELAYED && !timer_is_set(&t->sleep)) return; /* still in its maker's hands: at the next look */
     if (phase == SK_DELAYED)
         drop_delayed(t, serial);
     else if (sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL &&
@@ -171,6 +180,9 @@ void sk_stop_threads(skua_runtime *rt)
         sk_futex_wait(&rt->monitor_word, seen, sk_clock_ns() + LOOK_NS);
     }
     while (rt->threads) sk_trim_spares(rt, 0);
+    /* Timers that were cancelled from outside lie in the workers' inboxes, some with the memory of their tasks. */
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
+        sk_timers_help(NULL, sk_load_rlx(&rt->workers[i]), sk_clock_ns());
 }
 
 int skua_runtime_release(skua_runtime *rt)
@@ -183,6 +195,8 @@ int skua_runtime_release(skua_runtime *rt)
     uint64_t live = SK_RUNTIME_LIVE;
     /* [SD-C2] acquire-release; pairs with itself: of several that release at once, one frees. */
     if (!sk_cas_ar(&rt->magic, &live, SK_RUNTIME_RELEASED)) return -ESHUTDOWN;
+    /* [SD-A7] acquire; pairs with [SC-R4]: those who made our last tasks runnable are on their way out. */
+    while (sk_load_acq(&rt->visitors)) sched_yield();
     sk_stop_threads(rt);
     sk_workers_free(rt);
     sk_runtime_forget(rt);

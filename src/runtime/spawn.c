@@ -78,6 +78,7 @@ int skua_spawn_batch(skua_task *out, size_t n, skua_fn *fn, void *const *args)
     if (error) return error;
     bool inside = c.w && c.w->runtime == c.rt;
     size_t made = 0;
+    if (!inside) sk_visit(c.rt);
     for (; made < n; made++) {
         sk_task *t = sk_task_new(c.local, &c.rt->owner, fn, args ? args[made] : NULL, out != NULL, SK_ACTIVE, &error);
         if (!t) break;
@@ -88,6 +89,7 @@ int skua_spawn_batch(skua_task *out, size_t n, skua_fn *fn, void *const *args)
             sk_inject_push(&c.rt->inbox, &t->link);
     }
     if (made) sk_notify(c.rt);
+    if (!inside) sk_visit_end(c.rt);
     return made || !n ? (int)made : error;
 }
 
@@ -109,22 +111,14 @@ static void make_special(sk_task *t, const skua_task_options *o, unsigned cls)
     t->timed = t->start_by || t->finish_by;
 }
 
-static void arm_deadline(sk_worker *w, sk_task *t)
-{
-    uint64_t serial = sk_load_rlx(&t->state.serial);
-    bool to_start = t->start_by && (!t->finish_by || t->start_by <= t->finish_by);
-    sk_timers_arm(w, t, &t->deadline, to_start ? t->start_by : t->finish_by,
-                  sk_timer_tag(serial, to_start ? SK_TIMER_START_BY : SK_TIMER_FINISH_BY));
-}
-
 static void launch_special(sk_worker *w, sk_task *t, uint64_t delay)
 {
-    if (t->timed) arm_deadline(w, t);
-    /* The delay last: it may be over at once, and then the task is no longer ours. */
-    if (delay)
+    if (delay) { /* its deadlines are armed when it is over, see expiry.c: none ever meets a delayed task */
         sk_task_start_in(w, t, delay, sk_timer_tag(sk_load_rlx(&t->state.serial), SK_TIMER_DELAY));
-    else
+    } else {
+        if (t->timed) sk_task_arm_deadline(w, t);
         sk_ready(w, t);
+    }
 }
 
 static int spawn_with(skua_task *out, const skua_task_options *o, skua_fn *fn, void *arg, bool joinable)

@@ -118,6 +118,17 @@ static inline unsigned sk_state_end(sk_task_state *t)
     return (unsigned)(s & (SK_CANCEL | SK_EXPIRED));
 }
 
+/* The same for a task with a deadline, which may pass at this very moment: either its mark is in what this returns, or
+   whoever brings it finds the task ended. A plain store would let both the joiner's timeout and the result stand. */
+static inline unsigned sk_state_end_timed(sk_task_state *t)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    sk_assert(sk_phase_of(s) == SK_ACTIVE);
+    while (!sk_cas_rlx(&t->word, &s, sk_with_phase(s, SK_ENDED))) {
+    }
+    return (unsigned)(s & (SK_CANCEL | SK_EXPIRED));
+}
+
 /* Holder of a task with a deadline: it starts now. False: it carries a mark and must not. */
 static inline bool sk_state_start(sk_task_state *t)
 {

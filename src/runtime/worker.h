@@ -102,7 +102,7 @@ struct skua_runtime {
     SK_LINE_ALIGNED sk_inject inbox;
     /* --- idle workers, see idle.c --- */
     SK_LINE_ALIGNED sk_atomic(uint32_t) searching; /* workers that look for work */
-    sk_atomic(uint32_t) idlers;                    /* bits set below */
+    sk_atomic(uint32_t) idlers;                    /* unused */
     sk_atomic(uint32_t) last_idler;                /* hint: the worker that went to sleep last */
     sk_atomic(uint64_t) idle[SK_IDLE_WORDS];       /* bit i: worker i sleeps or is about to */
     /* --- the monitor, see monitor.c --- */
@@ -118,6 +118,7 @@ struct skua_runtime {
     sk_inject retired;             /* outgrown deque buffers, for the controller to free */
     /* --- the end, see shutdown.c --- */
     SK_LINE_ALIGNED sk_atomic(uint32_t) stopping; /* 0, SK_STOP_OUTSIDE, SK_STOP_CANCEL, SK_STOP_THREADS */
+    sk_atomic(uint32_t) visitors;                 /* other threads that are making something runnable here */
     sk_atomic(uint32_t) stop_word;                /* futex of the stopping thread */
     /* --- counters that no worker owns --- */
     SK_LINE_ALIGNED sk_atomic(uint64_t) foreign_created;

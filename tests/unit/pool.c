@@ -1,0 +1,324 @@
+/* unit/pool.c: the limit, the bounded queue, submitting, and the errors. */
+#include "support/tasks.h"
+
+static skua_pool *pool_on(skua_runtime *rt, uint32_t limit, uint32_t queue)
+{
+    skua_pool *pool = NULL;
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = limit, .queue = queue}), 0);
+    SK_EXPECT(pool != NULL);
+    return pool;
+}
+
+/* A snapshot, which must add up and keep to the pool's bounds. */
+static skua_pool_counts counts_of(skua_pool *pool)
+{
+    skua_pool_counts c;
+    SK_EXPECT_EQ(skua_pool_stats(pool, &c), 0);
+    SK_EXPECT_EQ(c.submitted, c.queued + c.running + c.done + c.failed + c.cancelled + c.expired + c.dropped);
+    if (c.limit) SK_EXPECT(c.running <= c.limit);
+    return c;
+}
+
+/* ---- limit ---- */
+
+typedef struct crowd {
+    sk_atomic(uint32_t) inside, most;
+    sk_gate ran;
+    bool nap;
+} crowd;
+
+static int join_crowd(void *arg)
+{
+    crowd *c = arg;
+    uint32_t now = sk_add_ar(&c->inside, 1u) + 1, most = sk_load_rlx(&c->most);
+    while (now > most && !sk_cas_ar(&c->most, &most, now)) {
+    }
+    if (c->nap) skua_sleep(SKUA_US(100));
+    sk_sub_ar(&c->inside, 1u);
+    sk_gate_add(&c->ran);
+    return 0;
+}
+
+SK_TEST(pool, never_more_than_the_limit)
+{
+    static const uint32_t limits[] = {1, 10, 100, 0};
+    skua_runtime *rt = sk_runtime_of(3);
+    for (int nap = 0; nap < 2; nap++)
+        for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+            crowd c = {.nap = nap};
+            skua_pool *pool = pool_on(rt, limits[i], 0);
+            uint32_t n = (uint32_t)sk_test_scaled(nap && limits[i] == 1 ? 500 : 10000);
+            for (uint32_t k = 0; k < n; k++) {
+                SK_EXPECT_EQ(skua_pool_submit(pool, join_crowd, &c), 0);
+                if (k % 64 == 0) counts_of(pool);
+            }
+            SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_FOREVER), 0);
+            SK_EXPECT_EQ(sk_gate_now(&c.ran), n);
+            skua_pool_counts counts = counts_of(pool);
+            SK_EXPECT_EQ(counts.done, n);
+            SK_EXPECT_EQ(counts.submitted, n);
+            SK_EXPECT_EQ(counts.limit, limits[i]);
+            SK_EXPECT_EQ(counts.queue, 1024);
+            if (limits[i]) SK_EXPECT(c.most <= limits[i]);
+            if (nap && limits[i] > 1) SK_EXPECT(c.most > 1); /* parked ones count, and do not stand in the way */
+            SK_EXPECT_EQ(skua_pool_release(pool), 0);
+        }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- queue ---- */
+
+static int await_gate(void *arg)
+{
+    return sk_gate_await(arg, 1) ? 0 : -ETIME;
+}
+
+/* Fills a pool whose tasks wait for the gate; returns how many it took. */
+static uint32_t fill(skua_pool *pool, sk_gate *gate, uint32_t limit)
+{
+    uint32_t n = 0;
+    /* The slots first: what is on its way from the queue to a slot would make room there. */
+    for (; n < limit; n++) SK_EXPECT_EQ(skua_pool_submit(pool, await_gate, gate), 0);
+    SK_EVENTUALLY(counts_of(pool).running == limit && counts_of(pool).queued == 0);
+    for (;; n++) {
+        int error = skua_pool_try_submit(pool, await_gate, gate);
+        if (error == -EAGAIN) return n;
+        SK_EXPECT_EQ(error, 0);
+        SK_EXPECT(n < 100000);
+    }
+}
+
+SK_TEST(pool, the_queue_is_bounded)
+{
+    static const uint32_t queues[] = {1, 2, 3, 100, 1024, 1025};
+    skua_runtime *rt = sk_runtime_of(2);
+    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
+        sk_gate gate = 0;
+        skua_pool *pool = pool_on(rt, 2, queues[i]);
+        SK_EXPECT_EQ(fill(pool, &gate, 2), 2 + queues[i]);
+        skua_pool_counts c = counts_of(pool);
+        SK_EXPECT_EQ(c.running, 2);
+        SK_EXPECT_EQ(c.queued, queues[i]);
+        SK_EXPECT_EQ(c.submitted, 2 + queues[i]); /* what was refused does not count */
+        SK_EXPECT_EQ(c.queue, queues[i]);
+        sk_gate_add(&gate);
+        SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_FOREVER), 0);
+        SK_EXPECT_EQ(counts_of(pool).done, 2 + queues[i]);
+        SK_EXPECT_EQ(skua_pool_try_submit(pool, await_gate, &gate), 0);
+        SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+typedef struct submitter {
+    skua_pool *pool;
+    sk_gate gate, ran, submitted;
+    uint32_t n;
+} submitter;
+
+static int submit_some(void *arg)
+{
+    submitter *s = arg;
+    for (uint32_t i = 0; i < s->n; i++) {
+        SK_EXPECT_EQ(skua_pool_submit(s->pool, sk_open, &s->ran), 0);
+        sk_gate_add(&s->submitted);
+    }
+    return 0;
+}
+
+static void *submit_some_as_thread(void *arg)
+{
+    submit_some(arg);
+    return NULL;
+}
+
+SK_TEST(pool, submit_waits_for_room)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int rounds = 0; rounds < 20; rounds++) {
+        submitter s = {.pool = pool_on(rt, 1, 2), .n = 50};
+        pthread_t thread;
+        SK_EXPECT_EQ(fill(s.pool, &s.gate, 1), 3);
+        skua_task t = sk_spawn_on(rt, submit_some, &s), u = sk_spawn_on(rt, submit_some, &s);
+        SK_EXPECT_EQ(pthread_create(&thread, NULL, submit_some_as_thread, &s), 0);
+        skua_sleep(SKUA_MS(2));
+        SK_EXPECT_EQ(sk_gate_now(&s.submitted), 0); /* all three stand before the full queue */
+        SK_EXPECT_EQ(counts_of(s.pool).queued, 2);
+        sk_gate_add(&s.gate);
+        SK_EXPECT_EQ(skua_join(t, NULL), 0);
+        SK_EXPECT_EQ(skua_join(u, NULL), 0);
+        pthread_join(thread, NULL);
+        SK_EXPECT_EQ(skua_pool_wait(s.pool, SKUA_FOREVER), 0);
+        SK_EXPECT_EQ(sk_gate_now(&s.ran), 150);
+        SK_EXPECT_EQ(skua_pool_release(s.pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+typedef struct late_submitter {
+    skua_pool *pool;
+    sk_gate gate, ready;
+    int found;
+} late_submitter;
+
+static int submit_one(void *arg)
+{
+    late_submitter *s = arg;
+    sk_gate_add(&s->ready);
+    s->found = skua_pool_submit(s->pool, sk_open, &s->gate);
+    return 0;
+}
+
+SK_TEST(pool, a_waiting_submitter_can_be_cancelled_or_late)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int late = 0; late < 2; late++) {
+        late_submitter s = {.pool = pool_on(rt, 1, 1), .found = 1};
+        skua_task t;
+        SK_EXPECT_EQ(fill(s.pool, &s.gate, 1), 2);
+        skua_task_options o = {.runtime = rt, .finish_within = late ? SKUA_MS(50) : 0};
+        SK_EXPECT_EQ(skua_spawn_with(&t, &o, submit_one, &s), 0);
+        SK_EXPECT(sk_gate_await(&s.ready, 1));
+        if (!late) SK_EXPECT_EQ(skua_cancel(t), 0);
+        SK_EXPECT_EQ(skua_join(t, NULL), 0);
+        SK_EVENTUALLY(s.found != 1); /* the joiner of a late one is told before it ends */
+        SK_EXPECT_EQ(s.found, late ? -ETIMEDOUT : -ECANCELED);
+        SK_EXPECT_EQ(counts_of(s.pool).submitted, 2);
+        SK_EXPECT_EQ(counts_of(s.pool).queued, 1);
+        sk_gate_add(&s.gate);
+        SK_EXPECT_EQ(skua_pool_release(s.pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- from its own tasks ---- */
+
+typedef struct tree {
+    skua_pool *pool;
+    sk_gate ran;
+    sk_atomic(uint32_t) left;
+} tree;
+
+static int grow_tree(void *arg)
+{
+    tree *t = arg;
+    sk_gate_add(&t->ran);
+    for (int i = 0; i < 2; i++) {
+        uint32_t left = sk_load_rlx(&t->left);
+        while (left && !sk_cas_ar(&t->left, &left, left - 1)) {
+        }
+        if (left) SK_EXPECT_EQ(skua_pool_submit(t->pool, grow_tree, t), 0);
+    }
+    return 0;
+}
+
+SK_TEST(pool, tasks_submit_to_their_own_pool)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    uint32_t n = (uint32_t)sk_test_scaled(20000);
+    tree t = {.pool = pool_on(rt, 4, 1 << 16), .left = n};
+    SK_EXPECT_EQ(skua_pool_submit(t.pool, grow_tree, &t), 0);
+    SK_EXPECT_EQ(skua_pool_wait(t.pool, SKUA_FOREVER), 0);
+    SK_EXPECT_EQ(sk_gate_now(&t.ran), n + 1);
+    SK_EXPECT_EQ(counts_of(t.pool).done, n + 1);
+    SK_EXPECT_EQ(skua_pool_release(t.pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+static int wait_for_own_pool(void *arg)
+{
+    SK_EXPECT_EQ(skua_pool_wait(arg, SKUA_FOREVER), -EDEADLK);
+    SK_EXPECT_EQ(skua_pool_wait(arg, 0), -EDEADLK);
+    SK_EXPECT_EQ(skua_pool_release(arg), -EDEADLK);
+    SK_EXPECT_EQ(skua_blocking_begin(), 0);
+    SK_EXPECT_EQ(skua_pool_wait(arg, SKUA_MS(20)), -EDEADLK);
+    SK_EXPECT_EQ(skua_pool_release(arg), -EDEADLK);
+    SK_EXPECT_EQ(skua_blocking_end(), 0);
+    return 0;
+}
+
+SK_TEST(pool, waiting_for_oneself_is_a_deadlock)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    skua_pool *pool = pool_on(rt, 1, 1);
+    SK_EXPECT_EQ(skua_pool_submit(pool, wait_for_own_pool, pool), 0);
+    SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_FOREVER), 0);
+    SK_EXPECT_EQ(counts_of(pool).done, 1);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- errors and numbers ---- */
+
+static int give(void *arg)
+{
+    return *(int *)arg;
+}
+
+static int cancel_self(void *unused)
+{
+    (void)unused;
+    skua_cancel(skua_self());
+    return skua_sleep(SKUA_S(3600));
+}
+
+SK_TEST(pool, stats_tell_the_ends_apart)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    skua_pool *pool = pool_on(rt, 3, 0);
+    int ok = 0, also = 5, bad = -EIO;
+    for (int i = 0; i < 10; i++) SK_EXPECT_EQ(skua_pool_submit(pool, give, i % 2 ? &ok : &also), 0);
+    for (int i = 0; i < 7; i++) SK_EXPECT_EQ(skua_pool_submit(pool, give, &bad), 0);
+    for (int i = 0; i < 4; i++) SK_EXPECT_EQ(skua_pool_submit(pool, cancel_self, NULL), 0);
+    SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_FOREVER), 0);
+    skua_pool_counts c = counts_of(pool);
+    SK_EXPECT_EQ(c.done, 10);
+    SK_EXPECT_EQ(c.failed, 7);
+    SK_EXPECT_EQ(c.cancelled, 4);
+    SK_EXPECT_EQ(c.running + c.queued + c.expired + c.dropped, 0);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+SK_TEST(pool, bad_input_is_an_error)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    skua_pool_counts c;
+    skua_pool *pool = (skua_pool *)&pool;
+    SK_EXPECT_EQ(skua_pool_create(NULL, NULL), -EINVAL);
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .queue = SKUA_POOL_QUEUE_MAX + 1}), -EINVAL);
+    SK_EXPECT(pool == NULL);
+    SK_EXPECT_EQ(skua_pool_submit(NULL, sk_give_0, NULL), -EINVAL);
+    SK_EXPECT_EQ(skua_pool_try_submit(NULL, sk_give_0, NULL), -EINVAL);
+    SK_EXPECT_EQ(skua_pool_wait(NULL, 0), -EINVAL);
+    SK_EXPECT_EQ(skua_pool_release(NULL), -EINVAL);
+    SK_EXPECT_EQ(skua_pool_stats(NULL, &c), -EINVAL);
+    pool = pool_on(rt, 1, 1);
+    SK_EXPECT_EQ(skua_pool_submit(pool, NULL, NULL), -EINVAL);
+    SK_EXPECT_EQ(skua_pool_try_submit(pool, NULL, NULL), -EINVAL);
+    SK_EXPECT_EQ(skua_pool_stats(pool, NULL), -EINVAL);
+    SK_EXPECT_EQ(counts_of(pool).submitted, 0);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+static int create_inside(void *arg)
+{
+    skua_pool *pool;
+    SK_EXPECT_EQ(skua_pool_create(&pool, NULL), 0); /* on the caller's runtime, without a limit */
+    SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, arg), 0);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    return (int)sk_gate_now(arg);
+}
+
+SK_TEST(pool, runs_on_the_callers_or_the_default_runtime)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    sk_gate ran = 0;
+    SK_EXPECT_EQ(sk_run_on(rt, create_inside, &ran), 1);
+    SK_EXPECT_EQ(sk_stats_of(rt).done, 2);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+    SK_EXPECT_EQ(create_inside(&ran), 2);
+    SK_EXPECT_EQ(sk_stats_of(skua_runtime_default()).done, 1);
+    SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
+}

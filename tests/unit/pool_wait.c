@@ -1,0 +1,234 @@
+/* unit/pool_wait.c: waiting for a pool, releasing it, and what a stopping runtime does to it. */
+#include "support/tasks.h"
+
+static skua_pool *pool_on(skua_runtime *rt, uint32_t limit, uint32_t queue)
+{
+    skua_pool *pool = NULL;
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = limit, .queue = queue}), 0);
+    return pool;
+}
+
+static int await_gate(void *arg)
+{
+    return sk_gate_await(arg, 1) ? 0 : -ETIME;
+}
+
+typedef struct waiting {
+    skua_pool *pool;
+    sk_gate gate, waits;
+    uint64_t timeout;
+    int found;
+} waiting;
+
+static int wait_for_pool(void *arg)
+{
+    waiting *w = arg;
+    sk_gate_add(&w->waits);
+    w->found = skua_pool_wait(w->pool, w->timeout);
+    return 0;
+}
+
+static void *wait_for_pool_as_thread(void *arg)
+{
+    wait_for_pool(arg);
+    return NULL;
+}
+
+/* From a task and from a thread. */
+static int wait_some_time(void *arg)
+{
+    waiting *w = arg;
+    SK_EXPECT_EQ(skua_pool_wait(w->pool, SKUA_FOREVER), 0); /* nothing was submitted */
+    SK_EXPECT_EQ(skua_pool_wait(w->pool, 0), 0);
+    SK_EXPECT_EQ(skua_pool_submit(w->pool, await_gate, &w->gate), 0);
+    SK_EXPECT_EQ(skua_pool_wait(w->pool, 0), -ETIMEDOUT);
+    for (int i = 0; i < 5; i++) {
+        uint64_t before = skua_now();
+        SK_EXPECT_EQ(skua_pool_wait(w->pool, SKUA_MS(3)), -ETIMEDOUT);
+        SK_EXPECT(skua_now() - before >= SKUA_MS(3));
+    }
+    sk_gate_add(&w->gate);
+    SK_EXPECT_EQ(skua_pool_wait(w->pool, SKUA_MS(SK_PATIENCE_MS)), 0);
+    SK_EXPECT_EQ(skua_pool_wait(w->pool, 0), 0);
+    return 1;
+}
+
+SK_TEST(pool_wait, times_out)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    waiting inside = {.pool = pool_on(rt, 1, 1)}, outside = {.pool = pool_on(rt, 0, 0)};
+    SK_EXPECT_EQ(sk_run_on(rt, wait_some_time, &inside), 1);
+    SK_EXPECT_EQ(wait_some_time(&outside), 1);
+    SK_EXPECT_EQ(skua_pool_release(inside.pool), 0);
+    SK_EXPECT_EQ(skua_pool_release(outside.pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+SK_TEST(pool_wait, all_who_wait_are_woken)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    enum { EACH = 4 };
+    for (int round = 0; round < 50; round++) {
+        skua_pool *pool = pool_on(rt, 2, 8);
+        waiting w[2 * EACH];
+        pthread_t thread[EACH];
+        skua_task task[EACH];
+        sk_gate gate = 0;
+        for (int i = 0; i < 4; i++) SK_EXPECT_EQ(skua_pool_submit(pool, await_gate, &gate), 0);
+        for (int i = 0; i < 2 * EACH; i++) w[i] = (waiting){.pool = pool, .timeout = SKUA_FOREVER, .found = 1};
+        for (int i = 0; i < EACH; i++) {
+            SK_EXPECT_EQ(pthread_create(&thread[i], NULL, wait_for_pool_as_thread, &w[i]), 0);
+            task[i] = sk_spawn_on(rt, wait_for_pool, &w[EACH + i]);
+        }
+        for (int i = 0; i < 2 * EACH && round % 2; i++) SK_EXPECT(sk_gate_await(&w[i].waits, 1));
+        sk_gate_add(&gate);
+        for (int i = 0; i < EACH; i++) {
+            pthread_join(thread[i], NULL);
+            SK_EXPECT_EQ(skua_join(task[i], NULL), 0);
+        }
+        for (int i = 0; i < 2 * EACH; i++) SK_EXPECT_EQ(w[i].found, 0);
+        SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+SK_TEST(pool_wait, a_waiter_can_be_cancelled)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    for (int i = 0; i < 50; i++) {
+        waiting w = {.pool = pool_on(rt, 1, 1), .timeout = i % 2 ? SKUA_FOREVER : SKUA_S(3600), .found = 1};
+        SK_EXPECT_EQ(skua_pool_submit(w.pool, await_gate, &w.gate), 0);
+        skua_task t = sk_spawn_on(rt, wait_for_pool, &w);
+        SK_EXPECT(sk_gate_await(&w.waits, 1));
+        SK_EXPECT_EQ(skua_cancel(t), 0);
+        SK_EXPECT_EQ(skua_join(t, NULL), 0);
+        SK_EXPECT_EQ(w.found, -ECANCELED);
+        sk_gate_add(&w.gate);
+        SK_EXPECT_EQ(skua_pool_release(w.pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- release ---- */
+
+SK_TEST(pool_wait, release_waits_and_then_all_is_refused)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    skua_pool_counts c;
+    sk_gate ran = 0;
+    skua_pool *pool = pool_on(rt, 2, 1000);
+    for (int i = 0; i < 1000; i++) SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &ran), 0);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(sk_gate_now(&ran), 1000);
+    SK_EXPECT_EQ(skua_pool_release(pool), -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &ran), -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_pool_try_submit(pool, sk_open, &ran), -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_pool_wait(pool, 0), -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_pool_stats(pool, &c), -ESHUTDOWN);
+    SK_EXPECT_EQ(sk_stats_of(rt).created, 1000);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+static int release_pool(void *arg)
+{
+    waiting *w = arg;
+    sk_gate_add(&w->waits);
+    w->found = skua_pool_release(w->pool);
+    return 0;
+}
+
+static int submit_one(void *arg)
+{
+    waiting *w = arg;
+    sk_gate_add(&w->waits);
+    w->found = skua_pool_submit(w->pool, sk_give_0, NULL);
+    return 0;
+}
+
+SK_TEST(pool_wait, a_closing_pool_refuses_whoever_stands_in_line)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int i = 0; i < 30; i++) {
+        skua_pool *pool = pool_on(rt, 1, 1);
+        sk_gate gate = 0;
+        for (int k = 0; k < 2; k++) SK_EXPECT_EQ(skua_pool_submit(pool, await_gate, &gate), 0);
+        waiting line = {.pool = pool, .found = 1}, closer = {.pool = pool, .found = 1};
+        skua_pool_counts c;
+        SK_EVENTUALLY(skua_pool_stats(pool, &c) == 0 && c.running == 1 && c.queued == 1);
+        skua_task in_line = sk_spawn_on(rt, submit_one, &line);
+        SK_EXPECT(sk_gate_await(&line.waits, 1));
+        skua_task closing = sk_spawn_on(rt, release_pool, &closer);
+        SK_EVENTUALLY(skua_pool_try_submit(pool, sk_give_0, NULL) == -ESHUTDOWN);
+        SK_EXPECT_EQ(skua_join_for(in_line, SKUA_MS(SK_PATIENCE_MS), NULL), 0); /* while the pool is still full */
+        SK_EXPECT_EQ(line.found, -ESHUTDOWN);
+        SK_EXPECT_EQ(closer.found, 1);
+        sk_gate_add(&gate);
+        SK_EXPECT_EQ(skua_join(closing, NULL), 0);
+        SK_EXPECT_EQ(closer.found, 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+SK_TEST(pool_wait, a_cancelled_release_can_be_repeated)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    waiting w = {.pool = pool_on(rt, 1, 1), .found = 1};
+    SK_EXPECT_EQ(skua_pool_submit(w.pool, await_gate, &w.gate), 0);
+    skua_task t = sk_spawn_on(rt, release_pool, &w);
+    SK_EVENTUALLY(skua_pool_try_submit(w.pool, sk_give_0, NULL) == -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_cancel(t), 0);
+    SK_EXPECT_EQ(skua_join(t, NULL), 0);
+    SK_EXPECT_EQ(w.found, -ECANCELED);
+    sk_gate_add(&w.gate);
+    SK_EXPECT_EQ(skua_pool_release(w.pool), 0);
+    SK_EXPECT_EQ(skua_pool_release(w.pool), -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- a runtime that ends first ---- */
+
+static int sleep_long(void *unused)
+{
+    (void)unused;
+    return skua_sleep(SKUA_S(3600));
+}
+
+SK_TEST(pool_wait, a_stopped_runtime_drops_what_is_queued)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    enum { LIMIT = 5, QUEUED = 100 };
+    skua_pool_counts c;
+    skua_pool *pool = pool_on(rt, LIMIT, QUEUED);
+    for (int i = 0; i < LIMIT + QUEUED; i++) SK_EXPECT_EQ(skua_pool_submit(pool, sleep_long, NULL), 0);
+    SK_EVENTUALLY(skua_pool_stats(pool, &c) == 0 && c.running == LIMIT && sk_stats_of(rt).parked == LIMIT);
+    int stopped = skua_runtime_stop(rt, SKUA_MS(5));
+    SK_EXPECT(stopped == 0 || stopped == -ETIMEDOUT);
+    SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_MS(SK_PATIENCE_MS)), 0);
+    SK_EXPECT_EQ(skua_pool_submit(pool, sk_give_0, NULL), -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_pool_try_submit(pool, sk_give_0, NULL), -ESHUTDOWN);
+    SK_EXPECT_EQ(skua_pool_stats(pool, &c), 0);
+    SK_EXPECT_EQ(c.submitted, LIMIT + QUEUED);
+    SK_EXPECT_EQ(c.cancelled, LIMIT);
+    SK_EXPECT_EQ(c.dropped, QUEUED);
+    skua_stats s = sk_stats_of(rt);
+    SK_EXPECT_EQ(s.cancelled, LIMIT);
+    SK_EXPECT_EQ(s.dropped, QUEUED);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* The pump must not be left behind in a queue that nobody looks at any more: the pool could not be released. */
+SK_TEST(pool_wait, a_pool_may_outlive_its_runtime)
+{
+    for (long i = 0, n = sk_test_scaled(300); i < n; i++) {
+        skua_runtime *rt = sk_runtime_of(1 + (uint32_t)i % 3);
+        sk_gate ran = 0;
+        skua_pool *pool = pool_on(rt, (uint32_t)i % 4, 0);
+        for (int k = 0; k < 40; k++) SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &ran), 0);
+        SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+        SK_EXPECT_EQ(sk_gate_now(&ran), 40);
+        SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &ran), -ESHUTDOWN);
+        SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_MS(SK_PATIENCE_MS)), 0);
+        SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    }
+}
