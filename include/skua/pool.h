@@ -39,7 +39,8 @@ SKUA_API int skua_pool_create(skua_pool **out, const skua_pool_options *options)
  * Returns 0: accepted, it will end in exactly one state; -EINVAL; -ENOMEM;
  * -ESHUTDOWN: the pool was released or its runtime is stopping; -ECANCELED or
  * -ETIMEDOUT: the calling task was cancelled or its deadline passed while it
- * waited; -ECHILD.
+ * waited; -EDEADLK: the calling task is one of this pool, and all others that
+ * run in it wait for room in its queue already; -ECHILD.
  * Context: any thread; may park.
  */
 SKUA_API int skua_pool_submit(skua_pool *pool, skua_fn *fn, void *arg);

@@ -42,7 +42,7 @@ typedef struct skua_runtime_options {
  */
 SKUA_API int skua_runtime_create(skua_runtime **out, const skua_runtime_options *options);
 
-/* The default runtime, made on first use; NULL when that failed. Any thread. */
+/* The default runtime, made on first use; NULL when that failed, and in a forked child. Any thread. */
 SKUA_API skua_runtime *skua_runtime_default(void);
 
 /* The runtime of the calling task; NULL outside of a task. */

@@ -259,9 +259,18 @@ static inline void *sk_bounded_pop(sk_bounded *q)
 /* Any thread: whether a push would find the queue full. */
 static inline bool sk_bounded_is_full_now(sk_bounded *q)
 {
-    /* [BQ-A9] acquire; pairs with [BQ-R4], as [BQ-A4]. */
-    uint64_t at = sk_bounded_look(&q->tail), seen = sk_load_acq(&q->tail.head_seen);
-    return (int64_t)(at - seen) >= (int64_t)q->bound && sk_bounded_is_full(q, at, seen);
+    uint64_t at = sk_bounded_look(&q->tail);
+    for (;;) {
+        /* [BQ-A9] acquire; pairs with [BQ-R4], as [BQ-A4]. */
+        uint64_t seen = sk_load_acq(&q->tail.head_seen);
+        if ((int64_t)(at - seen) >= (int64_t)q->bound && sk_bounded_is_full(q, at, seen)) return true;
+        /* [BQ-A10] acquire; pairs with [BQ-R1], as the push that fails. The cursor may stand still behind filled slots.
+           Go on as a push would, or the two could disagree for ever, and a submitter that is told of room spin. */
+        uint64_t word = sk_load_acq(sk_bounded_slot(q, at));
+        if (sk_bounded_awaits(q, word, at)) return false;
+        uint64_t now = sk_bounded_look(&q->tail);
+        at = (int64_t)(now - at) > 0 ? now : at + (sk_bounded_laps_past(q, word, at) >= 0);
+    }
 }
 
 /* Any thread: how many items have been popped in all, since first lap 0: all poppers that are done are counted. */

@@ -16,7 +16,12 @@
 #include <stdlib.h>
 
 #ifndef SK_DEQUE_CALLOC
+#ifdef SK_FAULTS
+#include "os/heap.h"
+#define SK_DEQUE_CALLOC(count, size) sk_heap_zalloc((count), (size))
+#else
 #define SK_DEQUE_CALLOC(count, size) calloc((count), (size))
+#endif
 #define SK_DEQUE_FREE(block) free(block)
 #endif
 

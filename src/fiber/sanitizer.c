@@ -19,7 +19,14 @@ void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
-enum { TSAN_NO_SYNC = 1 }; /* a switch orders nothing: else races between the tasks of one worker would be hidden */
+/*
+ * A switch is an ordering edge (flag 0).  It is a true one: what a thread did on one stack is sequenced before what it
+ * does on the next.  The scheduler lives by it: its loops stand on many stacks and share their worker's plain fields;
+ * and what a loop acquired when it took a task out of a queue must hold for the task that it then switches to.  Without
+ * the edge (flag 1) both are reported as races.  The price: a race between two tasks is missed in runs in which they
+ * happened to follow each other on one worker.  Tests of such things therefore use several workers.
+ */
+enum { TSAN_SYNC = 0 };
 #endif
 
 /* The stack loses its memory and with it the descriptor. */
@@ -88,7 +95,7 @@ SK_UNINSTRUMENTED void sk_fiber_switch_sanitized(struct sk_fiber *from, struct s
     __sanitizer_start_switch_fiber(&from->san.fake_stack, to->san.bottom, to->san.size);
 #endif
 #ifdef SK_TSAN
-    __tsan_switch_to_fiber(to->san.tsan, TSAN_NO_SYNC);
+    __tsan_switch_to_fiber(to->san.tsan, TSAN_SYNC);
 #endif
     sk_context_switch(&from->context, &to->context);
 #ifdef SK_ASAN

@@ -1,11 +1,16 @@
 /* slab.c: chunks, the depot of magazines, and the slow sides of alloc and free. */
 #include "mem/slab.h"
 
+#include "mem/sanitized.h"
 #include "os/heap.h"
 #include "os/vm.h"
 
 #include <errno.h>
 #include <string.h>
+
+#ifdef SK_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #define CHUNK_BYTES ((size_t)1 << SK_SLAB_CHUNK_SHIFT)
 #define TABLE_BYTES (SK_SLAB_CHUNKS * sizeof(sk_atomic(sk_slab_chunk *)))
@@ -57,7 +62,12 @@ void sk_slab_fini(sk_slab *slab)
 {
     if (!slab->table) return;
     sk_slab_chunk *chunk;
-    for (uint32_t number = 0; (chunk = chunk_at(slab, number)); number++) sk_vm_release(chunk, CHUNK_BYTES);
+    for (uint32_t number = 0; (chunk = chunk_at(slab, number)); number++) {
+#ifdef SK_ASAN
+        __lsan_unregister_root_region(chunk, CHUNK_BYTES);
+#endif
+        sk_vm_release(chunk, CHUNK_BYTES);
+    }
     sk_vm_release(slab->table, TABLE_BYTES);
     slab->table = NULL;
 }
@@ -120,7 +130,12 @@ static sk_slab_chunk *chunk_open(sk_slab *slab, uint32_t number)
     chunk->number = number;
     /* [ME-R4] acquire-release; pairs with [ME-A6], and with itself in the loser, who goes on with the winner's chunk.
        Without it a thread could carve from a chunk whose number it does not see. */
-    if (sk_cas_ar(&slab->table[number], &found, chunk)) return chunk;
+    if (sk_cas_ar(&slab->table[number], &found, chunk)) {
+#ifdef SK_ASAN
+        __lsan_register_root_region(chunk, CHUNK_BYTES); /* heap that hangs on an object here is not leaked */
+#endif
+        return chunk;
+    }
     sk_vm_release(chunk, CHUNK_BYTES);
     return found;
 }

@@ -35,15 +35,16 @@
 #include "skua/pool.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
 #include "deque/bounded.h"
 #include "os/clock.h"
 #include "os/fork.h"
+#include "os/once.h"
 #include "pool/waitq.h"
 #include "runtime/idle.h"
+#include "runtime/monitor.h"
 #include "runtime/sched.h"
 #include "runtime/shutdown.h"
 
@@ -51,30 +52,34 @@ enum { PUMP_BATCH = 64, QUEUE_DEFAULT = 1024 };
 enum { POOL_FREE = 0, POOL_OPEN = 1, POOL_CLOSED = 2 };
 
 struct skua_pool {
-    sk_task_owner owner;                          /* I: what the tasks point to */
-    void *link;                                   /* of the slab's free list */
-    sk_atomic(uint32_t) state;                    /* POOL_* */
-    uint64_t limit;                               /* I; UINT64_MAX: none */
-    sk_chore pump_chore;                          /* I */
-    sk_task *pump;                                /* I: the object that carries the chore */
-    sk_atomic(uint32_t) pumping;                  /* 1: the pump is in a queue */
-    SK_LINE_ALIGNED sk_atomic(uint64_t) running;  /* slots taken */
-    sk_atomic(uint64_t) ended[SK_ENDS];           /* all but done, which is what is left */
-    sk_atomic(uint32_t) inside;                   /* threads that have given slots back and are not done yet */
-    SK_LINE_ALIGNED sk_waitq room;                /* submitters before a full queue */
-    sk_waitq rest;                                /* those who wait for the end of all */
+    sk_task_owner owner;                            /* I: what the tasks point to */
+    void *link;                                     /* of the slab's free list */
+    sk_atomic(uint32_t) state;                      /* POOL_* */
+    uint64_t limit;                                 /* I; UINT64_MAX: none */
+    sk_chore pump_chore;                            /* I */
+    sk_task *pump;                                  /* I: the object that carries the chore */
+    sk_atomic(uint32_t) pumping;                    /* 1: the pump is in a queue */
+    sk_chore room_chore;                            /* I but for its link */
+    sk_atomic(uint32_t) owes;                       /* 1: it is with the monitor */
+    SK_LINE_ALIGNED sk_atomic(uint64_t) running;    /* slots taken */
+    sk_atomic(uint64_t) ended[SK_ENDS];             /* all but done, which is what is left */
+    sk_atomic(uint32_t) inside;                     /* threads that have given slots back and are not done yet */
+    SK_LINE_ALIGNED sk_waitq room;                  /* submitters before a full queue */
+    sk_waitq rest;                                  /* those who wait for the end of all */
     SK_LINE_ALIGNED sk_atomic(uint32_t) submitting; /* calls of submit under way */
-    sk_atomic(uint64_t) stuck; /* of the pool's own tasks: those that wait for room in its queue */
+    sk_atomic(uint64_t) stuck;                      /* of the pool's own tasks: those that wait for room in its queue */
     SK_LINE_ALIGNED sk_bounded queue;
 };
 
 static sk_slab pools;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int slab_error;
+static sk_once once;
 
-static void init_slab(void)
+static bool slab_is_there(void)
 {
-    slab_error = sk_slab_init(&pools, sizeof(skua_pool), offsetof(skua_pool, link));
+    if (!sk_once_begin(&once)) return true;
+    bool made = sk_slab_init(&pools, sizeof(skua_pool), offsetof(skua_pool, link)) == 0;
+    sk_once_end(&once, made);
+    return made;
 }
 
 /* ---- slots and the pump ---- */
@@ -131,11 +136,33 @@ static bool give_one_of_many(skua_pool *pool)
     return false;
 }
 
-/* After taking tasks out. `dry`: the queue was found empty. Half empty is enough: a submitter that is woken for each
-   slot sleeps again at once. */
+/* The monitor's part: submitters that were left asleep beside some room. */
+static void pay_submitters(sk_chore *chore, sk_worker *w)
+{
+    (void)w;
+    skua_pool *pool = sk_container_of(chore, skua_pool, room_chore);
+    /* [PL-X2] sequentially consistent; pairs with [PL-C8]: cleared before the wake, so that who finds it set is paid;
+       and with [PL-A8] in release, as our last touch but for the wake, which is type-stable. */
+    sk_xchg_sc(&pool->owes, 0u);
+    sk_waitq_wake(&pool->room);
+}
+
+/*
+ * After taking tasks out.  `dry`: the queue was found empty.  Half empty is enough:
+ * a submitter that is woken for each place sleeps again at once.  In between the
+ * monitor is asked to wake them soon, in case nothing more is taken for long.
+ */
 static void wake_submitters(skua_pool *pool, bool dry)
 {
-    if (dry || sk_bounded_size(&pool->queue) <= pool->queue.bound / 2) sk_waitq_wake(&pool->room);
+    if (!sk_waitq_any(&pool->room)) return;
+    if (dry || sk_bounded_size(&pool->queue) <= pool->queue.bound / 2) {
+        sk_waitq_wake(&pool->room);
+        return;
+    }
+    uint32_t none = 0;
+    /* [PL-C8] sequentially consistent; pairs with [PL-X2]. */
+    if (!sk_load_rlx(&pool->owes) && sk_cas_sc(&pool->owes, &none, 1u))
+        sk_monitor_owe(pool->owner.runtime, &pool->room_chore);
 }
 
 /* Nothing to fill, or nothing to fill it with: the pump goes, then looks again. */
@@ -166,7 +193,7 @@ static void pump(sk_chore *chore, sk_worker *w)
     }
     for (uint32_t i = 0; i < n; i++) sk_push(w, (sk_task *)batch[i]);
     wake_submitters(pool, n < slots);
-    /* It holds at least one slot for the tasks above, so the pool cannot go away under us. */
+    /* The tasks above may all have been stolen and ended; but while `pumping` is set release waits. */
     if (n < slots) give_slots(pool, w, slots - n);
     sk_push(w, pool->pump); /* again after them, or sooner with a thief */
     sk_announce_later(w, sk_clock_ns());
@@ -204,8 +231,7 @@ static sk_task *task_ended(sk_task_owner *owner, sk_worker *w, sk_end end)
 
 static skua_pool *allocate(void)
 {
-    pthread_once(&once, init_slab);
-    if (slab_error) return NULL;
+    if (!slab_is_there()) return NULL;
     sk_slab_cache cache;
     sk_slab_cache_init(&cache, &pools);
     skua_pool *pool = (skua_pool *)sk_slab_alloc(&cache);
@@ -233,10 +259,13 @@ static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
     pool->owner = (sk_task_owner){rt, task_ended};
     pool->limit = o->limit ? o->limit : UINT64_MAX;
     pool->pump_chore.run = pump;
+    pool->room_chore.run = pay_submitters;
+    sk_store_rlx(&pool->owes, 0u);
     sk_store_rlx(&pool->pumping, 0u);
     sk_store_rlx(&pool->running, UINT64_C(0));
     sk_store_rlx(&pool->stuck, UINT64_C(0));
-    /* `inside` and `submitting` are as the last life left them: 0, but for one who is late and will leave by himself. */
+    /* `inside` and `submitting` are as the last life left them: 0, but for one who is late and will leave by himself.
+     */
     for (int end = 0; end < SK_ENDS; end++) sk_store_rlx(&pool->ended[end], UINT64_C(0));
     sk_waitq_init(&pool->room);
     sk_waitq_init(&pool->rest);
@@ -296,8 +325,9 @@ static int wait_for_room(skua_pool *pool, bool own)
     if (!own) {
         error = sk_waitq_wait(&pool->room, has_room, pool, SK_NEVER);
     } else {
-        if (sk_add_sc(&pool->stuck, UINT64_C(1)) + 1 < sk_load_sc(&pool->running)) /* [PL-C9] both sequentially
-            consistent; pairs with itself: of those that come last together, at least one counts all. */
+        /* [PL-C9] sequentially consistent, both; pairs with itself: of those that come last together, at least one
+           counts all. */
+        if (sk_add_sc(&pool->stuck, UINT64_C(1)) + 1 < sk_load_sc(&pool->running))
             error = sk_waitq_wait(&pool->room, has_room, pool, SK_NEVER);
         sk_sub_rlx(&pool->stuck, UINT64_C(1));
     }
@@ -348,10 +378,13 @@ static int submit(skua_pool *pool, skua_fn *fn, void *arg, bool may_wait)
     /* [PL-C4] sequentially consistent; pairs with [PL-F3] in release: either it waits for us, or we see that it has
        closed the pool. */
     sk_add_sc(&pool->submitting, 1u);
-    error = sk_likely(sk_load_rlx(&pool->state) == POOL_OPEN) ? submit_open(pool, fn, arg, may_wait) : -ESHUTDOWN;
-    /* [PL-R4] release; pairs with [PL-A3]. From here on the pool may be gone; what follows is type-stable. */
-    sk_sub_ar(&pool->submitting, 1u);
-    if (sk_unlikely(sk_load_rlx(&pool->state) != POOL_OPEN)) sk_waitq_wake(&pool->rest);
+    /* [PL-A7] sequentially consistent; pairs with [PL-F3], see [PL-C4]: a relaxed look could come before the count. */
+    error = sk_likely(sk_load_sc(&pool->state) == POOL_OPEN) ? submit_open(pool, fn, arg, may_wait) : -ESHUTDOWN;
+    /* [PL-R4] sequentially consistent; pairs with [PL-A3], as a release, and with [PL-F3]: either release finds us
+       gone, or we find the pool closed and wake it. From here on the pool may be gone; what follows is type-stable. */
+    sk_sub_sc(&pool->submitting, 1u);
+    /* [PL-A10] sequentially consistent; pairs with [PL-F3], see [PL-R4]. */
+    if (sk_unlikely(sk_load_sc(&pool->state) != POOL_OPEN)) sk_waitq_wake(&pool->rest);
     return error;
 }
 
@@ -378,7 +411,8 @@ static bool at_rest(void *ctx)
 static bool may_be_freed(void *ctx)
 {
     skua_pool *pool = (skua_pool *)ctx;
-    /* [PL-A3] acquire; pairs with [PL-R4]: what was submitted is in the queue. [PL-A6] acquire; pairs with [PL-X1]. */
+    /* [PL-A3], [PL-A6] acquire; the first pairs with [PL-R4]: what was submitted is in the queue; the second with
+       [PL-X1]: who finds the pump gone finds it inside. */
     return sk_load_acq(&pool->submitting) == 0 && at_rest(ctx) && sk_load_acq(&pool->pumping) == 0;
 }
 
@@ -407,7 +441,7 @@ int skua_pool_release(skua_pool *pool)
     /* [PL-C6] sequentially consistent; pairs with itself: of several that release, one frees. */
     if (!sk_cas_sc(&pool->state, &closed, (uint32_t)POOL_FREE)) return -ESHUTDOWN;
     /* [PL-A1] acquire; pairs with [PL-R1] and [PL-R2]: the last ones are on their way out, a few instructions. */
-    while (sk_load_acq(&pool->inside)) {
+    while (sk_load_acq(&pool->inside) || sk_load_acq(&pool->owes)) { /* [PL-A8] acquire; pairs with [PL-X2]. */
         if (skua_yield()) sched_yield();
     }
     sk_chore_free(pool->pump);

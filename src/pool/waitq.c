@@ -2,19 +2,19 @@
 #include "pool/waitq.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/once.h"
 #include "runtime/sched.h"
 
 enum { WAITING = 0, WOKEN = 1, ABANDONED = 2 };
 
 struct sk_waitq_node {
-    sk_waitq_node *next;      /* I once pushed */
-    sk_task *task;            /* I once pushed; NULL before */
-    uint64_t generation;      /* I once pushed: the park to end */
-    sk_waitq *q;              /* I */
+    sk_waitq_node *next; /* I once pushed */
+    sk_task *task;       /* I once pushed; NULL before */
+    uint64_t generation; /* I once pushed: the park to end */
+    sk_waitq *q;         /* I */
     /* I in a life, atomic because the second look of a park that is over may read those of the next life. */
     sk_atomic(sk_waitq_ready *) ready;
     sk_atomic(void *) ctx;
@@ -22,18 +22,19 @@ struct sk_waitq_node {
 };
 
 static sk_slab nodes;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int slab_error;
+static sk_once once;
 
-static void init_slab(void)
+static bool slab_is_there(void)
 {
-    slab_error = sk_slab_init(&nodes, sizeof(sk_waitq_node), offsetof(sk_waitq_node, next));
+    if (!sk_once_begin(&once)) return true;
+    bool made = sk_slab_init(&nodes, sizeof(sk_waitq_node), offsetof(sk_waitq_node, next)) == 0;
+    sk_once_end(&once, made);
+    return made;
 }
 
 static sk_waitq_node *new_node(void)
 {
-    pthread_once(&once, init_slab);
-    if (slab_error) return NULL;
+    if (!slab_is_there()) return NULL;
     sk_slab_cache cache;
     sk_slab_cache_init(&cache, &nodes);
     sk_waitq_node *node = (sk_waitq_node *)sk_slab_alloc(&cache);

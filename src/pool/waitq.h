@@ -46,6 +46,13 @@ int sk_waitq_wait(sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_t deadli
 
 void sk_waitq_wake_slow(sk_waitq *q);
 
+/* After making something true: whether anybody waits. Full fence included. */
+static inline bool sk_waitq_any(sk_waitq *q)
+{
+    sk_fence_sc(); /* [WQ-F4] full fence; pairs with [WQ-F2] and [WQ-F3], as [WQ-F1]. */
+    return sk_load_rlx(&q->threads) || sk_load_rlx(&q->tasks);
+}
+
 /* After making something true: wakes all who wait. Any thread. */
 static inline void sk_waitq_wake(sk_waitq *q)
 {

@@ -13,10 +13,11 @@
 /* From outside of the runtime's own workers: counted before the look at `stopping`, see shutdown.c. */
 static bool admit_foreign(skua_runtime *rt)
 {
-    /* [EN-C1] sequentially consistent; pairs with [SD-F1] in sk_stop_begin: either the stopper counts this task and
+    /* [EN-C1] sequentially consistent; pairs with [SD-F1] in stop_at_least: either the stopper counts this task and
        waits for it, or we see that it stops. */
     sk_add_sc(&rt->foreign_created, UINT64_C(1));
-    if (sk_likely(sk_load_rlx(&rt->stopping) == 0)) return true;
+    /* [EN-A1] sequentially consistent; pairs with [SD-F1]: a relaxed look could come before the count. */
+    if (sk_likely(sk_load_sc(&rt->stopping) == 0)) return true;
     /* [EN-R2] release; pairs with [ST-A3] in a snapshot. */
     sk_add_rel(&rt->foreign_refused, UINT64_C(1));
     return false;
@@ -32,7 +33,8 @@ static void init_task(sk_task *t, sk_task_owner *owner, skua_fn *fn, void *arg, 
     sk_state_born(&t->state, phase); /* last: from here on a stopping runtime may find it */
 }
 
-sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase, int *error)
+sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase,
+                     int *error)
 {
     skua_runtime *rt = owner->runtime;
     if (sk_unlikely(!local) && !(local = sk_local_get())) {
@@ -59,8 +61,8 @@ sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *a
 
 void sk_task_withdraw(sk_task *t)
 {
-    /* As a refusal, wherever it was counted as created: all counters only grow. [EN-R6] release; pairs with [ST-A4] and
-       [SD-A1]. */
+    /* [EN-R6] release; pairs with [ST-A4] and [SD-A1]. Counted as a refusal, wherever it was counted as created: all
+       counters only grow. */
     sk_add_rel(&sk_task_runtime(t)->foreign_refused, UINT64_C(1));
     sk_task_free(t);
 }
@@ -124,8 +126,12 @@ sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result)
 {
     sk_task_owner *owner = sk_task_owner_of(t);
     skua_runtime *rt = owner->runtime; /* a pool may be gone once it has been told */
-    if (sk_unlikely(t->fiber != SK_FIBER_NONE && t->timed)) sk_timers_cancel_slot(w, &t->deadline);
-    sk_state_end(&t->state);
+    if (sk_unlikely(t->fiber != SK_FIBER_NONE && t->timed)) {
+        sk_timers_cancel_slot(w, &t->deadline);
+        if (sk_state_end_timed(&t->state) & SK_EXPIRED) end = SK_LATE_END;
+    } else {
+        sk_state_end(&t->state);
+    }
     sk_task *next = owner->ended ? owner->ended(owner, w, end) : NULL;
     count_end(w, rt, end);
     if (sk_join_is_detached(&t->join)) {

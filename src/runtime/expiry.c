@@ -171,9 +171,9 @@ void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadl
     bool inside = w && w->runtime == rt;
     sk_worker *home = inside ? w : any_worker(rt);
     uint64_t word = sk_slot_look(slot);
+    if (!inside) sk_visit(rt); /* the task is ours, so the runtime is there; not so once the slot is armed */
     sk_arming arming = inside ? sk_timers_arm_begin(&home->timers, slot, deadline, tag)
                               : sk_timers_arm_slow(&home->timers, slot, word, deadline, tag);
-    if (!inside) sk_visit(rt);
     sk_timers *elsewhere = sk_timers_arm_end(&arming, slot);
     if (inside) sk_count_rlx(&w->count.timers_armed, 1u);
     if (sk_unlikely(elsewhere)) sk_timers_look_at(w, rt, elsewhere);

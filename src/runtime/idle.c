@@ -166,8 +166,9 @@ void sk_search_found(sk_worker *w)
 static bool stay_up(sk_worker *w, uint64_t deadline)
 {
     skua_runtime *rt = w->runtime;
-    return sk_anything_queued(rt) || sk_load_rlx(&w->timers.inbox.due) < deadline || sk_load_rlx(&w->retire) ||
-           sk_load_rlx(&rt->stopping) >= SK_STOP_THREADS;
+    /* runnext too: the monitor may have kept us from it for a moment. */
+    return sk_anything_queued(rt) || sk_load_rlx(&w->runnext) || sk_load_rlx(&w->timers.inbox.due) < deadline ||
+           sk_load_rlx(&w->retire) || sk_load_rlx(&rt->stopping) >= SK_STOP_THREADS;
 }
 
 bool sk_idle(sk_worker *w, uint64_t deadline)

@@ -10,13 +10,14 @@
 #include "os/fork.h"
 #include "os/futex.h"
 #include "os/membarrier.h"
+#include "os/once.h"
 #include "runtime/worker.h"
 
 sk_slab sk_tasks;
 static sk_slab locals;
 static pthread_key_t foreign_key; /* its destructor gives the record of a foreign thread back */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int init_error;
+static sk_once once;
+static bool key_made;
 
 static _Thread_local sk_local *self;
 
@@ -69,22 +70,27 @@ static void describe_overflow(const sk_fiber *fiber, char *text, size_t size)
     }
 }
 
-static void init_process(void)
+/* What an earlier try has made, stays. */
+static int init_process(void)
 {
-    init_error = sk_slab_init(&sk_tasks, sizeof(sk_task), offsetof(sk_task, link));
-    if (!init_error) init_error = sk_slab_init(&locals, sizeof(sk_local), offsetof(sk_local, spare_link));
-    if (!init_error) init_error = sk_fork_watch();
-    if (!init_error && pthread_key_create(&foreign_key, (void (*)(void *))sk_local_free)) init_error = -EAGAIN;
-    if (init_error) return;
+    int error = sk_tasks.table ? 0 : sk_slab_init(&sk_tasks, sizeof(sk_task), offsetof(sk_task, link));
+    if (!error && !locals.table) error = sk_slab_init(&locals, sizeof(sk_local), offsetof(sk_local, spare_link));
+    if (!error) error = sk_fork_watch();
+    if (!error && !key_made && pthread_key_create(&foreign_key, (void (*)(void *))sk_local_free)) error = -EAGAIN;
+    if (error) return error;
+    key_made = true;
     sk_membarrier_init();
     sk_overflow_describe(describe_overflow);
     sk_overflow_install();
+    return 0;
 }
 
 int sk_process_init(void)
 {
-    pthread_once(&once, init_process);
-    return init_error;
+    if (!sk_once_begin(&once)) return 0;
+    int error = init_process();
+    sk_once_end(&once, error == 0);
+    return error;
 }
 
 sk_local *sk_local_new(void)

@@ -44,7 +44,9 @@ static void hand_over(sk_worker *w)
     sk_worker *heir = sk_load_rlx(&rt->workers[0]);
     sk_task *t;
     bool any = false;
-    while ((t = (sk_task *)sk_taskq_take(&w->queue)) || (t = sk_take_next(w))) {
+    /* Again while runnext is full: the monitor may keep us from it for a moment. */
+    while ((t = (sk_task *)sk_taskq_take(&w->queue)) || (t = sk_take_next(w)) || sk_load_rlx(&w->runnext)) {
+        if (!t) continue;
         sk_inject_push(&rt->inbox, &t->link);
         any = true;
     }

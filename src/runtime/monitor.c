@@ -58,6 +58,25 @@ void sk_monitor_hurry(skua_runtime *rt)
     if (sk_load_rlx(&rt->monitor_napping)) sk_monitor_ring(rt);
 }
 
+/* ---- chores ---- */
+
+void sk_monitor_owe(skua_runtime *rt, sk_chore *chore)
+{
+    sk_inject_push(&rt->owing, &chore->link);
+    sk_fence_sc(); /* [MO-F3] full fence; pairs with [MO-F1]: the chore is there before we look whether it sleeps. */
+    sk_monitor_attend(rt);
+}
+
+void sk_monitor_pay(skua_runtime *rt)
+{
+    sk_inject_link *link = sk_inject_take(&rt->owing);
+    while (link) {
+        sk_chore *chore = sk_container_of(link, sk_chore, link);
+        link = link->next; /* it may be left to us again at once */
+        chore->run(chore, NULL);
+    }
+}
+
 /* ---- one worker ---- */
 
 static bool has_work(skua_runtime *rt, sk_worker *w, uint64_t now)
@@ -74,7 +93,10 @@ static void look_at_lent(watch *m, sk_worker *w, uint64_t lent, uint64_t now)
     m->urgent = true;
     if (now < sk_load_rlx(&w->lent_since) + LENT_NS) return;
     sk_recruit recruit;
-    if (sk_recruit_get(m->rt, &recruit)) return; /* no thread to be had: it stays as it is, and we come again */
+    if (sk_recruit_get(m->rt, &recruit)) { /* no thread to be had: let others steal, and come again */
+        sk_notify(m->rt);
+        return;
+    }
     if (sk_blocking_take(w, lent)) {
         sk_recruit_assign(&recruit, w);
         sk_count_rlx(&m->rt->handoffs, 1u);
@@ -167,7 +189,8 @@ static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
     sk_store_rlx(&rt->monitor_deep, 1u);
     /* [MO-F1] full fence; pairs with [MO-A1]: see there. */
     sk_fence_sc();
-    bool deep = sk_all_idle(rt) && !sk_anything_queued(rt) && sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
+    bool deep = sk_all_idle(rt) && !sk_anything_queued(rt) && sk_inject_is_empty(&rt->owing) &&
+                sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
     if (deep) sk_futex_wait(&rt->monitor_word, seen, deadline);
     sk_store_rlx(&rt->monitor_deep, 0u);
     return deep;
@@ -199,6 +222,7 @@ void sk_monitor_main(void *arg)
         uint32_t seen = sk_load_acq(&rt->monitor_word);
         uint64_t now = sk_clock_ns();
         m.urgent = m.stay = m.quiet = false;
+        sk_monitor_pay(rt);
         look_at_workers(&m, now);
         m.stay |= sk_adjust_run(rt, now);
         relieve(&m);

@@ -16,6 +16,12 @@ void sk_monitor_ring(skua_runtime *rt);
 /* The same, if it naps for longer than a moment. Any thread. */
 void sk_monitor_hurry(skua_runtime *rt);
 
+/* Leaves a chore to the monitor, which does it within about a millisecond. It must be in no list. Any thread. */
+void sk_monitor_owe(skua_runtime *rt, sk_chore *chore);
+
+/* Does what was left to the monitor. The monitor, or who ends the runtime after it. */
+void sk_monitor_pay(skua_runtime *rt);
+
 /* After leaving an idle state: makes sure that somebody watches. Any thread; one load when the monitor is up. */
 static inline void sk_monitor_attend(skua_runtime *rt)
 {

@@ -85,6 +85,10 @@ static void commit_park(sk_worker *w, sk_task *t, void *arg)
 static sk_fiber *next_stack(sk_worker *w)
 {
     sk_task *next = sk_take_local(w);
+    if (sk_unlikely(next && sk_load_rlx(&w->retire))) { /* it must come round to its loop, and leave */
+        sk_push(w, next);
+        next = NULL;
+    }
     /* A worker that retires must come round to its loop. */
     if (next && (uintptr_t)next->fiber > (uintptr_t)SK_FIBER_SPECIAL && !sk_load_rlx(&w->retire)) {
         sk_count_rlx(&w->count.dispatches, 1u);

@@ -18,19 +18,18 @@
 #ifdef SK_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
-extern char sk_rcu_edge;
-#define SK_RCU_ENTERED() __tsan_acquire(&sk_rcu_edge)
+__attribute__((weak)) char sk_rcu_edge; /* weak: one in the program, without a file of its own */
 #define SK_RCU_LEFT() __tsan_release(&sk_rcu_edge)
+#define SK_RCU_WAITED() __tsan_acquire(&sk_rcu_edge)
 #else
-#define SK_RCU_ENTERED() ((void)0)
 #define SK_RCU_LEFT() ((void)0)
+#define SK_RCU_WAITED() ((void)0)
 #endif
 
 /* Any registered thread. Nothing in between may park, switch or block. */
 static inline void sk_rcu_enter(void)
 {
     urcu_memb_read_lock();
-    SK_RCU_ENTERED();
 }
 
 static inline void sk_rcu_leave(void)
@@ -43,7 +42,7 @@ static inline void sk_rcu_leave(void)
 static inline void sk_rcu_wait(void)
 {
     urcu_memb_synchronize_rcu();
-    SK_RCU_ENTERED();
+    SK_RCU_WAITED();
 }
 
 #endif

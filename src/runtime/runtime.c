@@ -1,10 +1,10 @@
 /* runtime.c: making runtimes; the default one. */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "os/clock.h"
 #include "os/fork.h"
+#include "os/once.h"
 #include "os/topology.h"
 #include "runtime/adjuster.h"
 #include "runtime/machine.h"
@@ -15,8 +15,7 @@
 
 /* Runtimes are type-stable, so that a call on a released one finds that out instead of crashing. */
 static sk_slab runtimes;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int slab_error;
+static sk_once once;
 
 static sk_atomic(skua_runtime *) default_runtime;
 
@@ -25,15 +24,17 @@ typedef struct sk_runtime_memory {
     skua_runtime runtime;
 } sk_runtime_memory;
 
-static void init_slab(void)
+static bool slab_is_there(void)
 {
-    slab_error = sk_slab_init(&runtimes, sizeof(sk_runtime_memory), offsetof(sk_runtime_memory, link));
+    if (!sk_once_begin(&once)) return true;
+    bool made = sk_slab_init(&runtimes, sizeof(sk_runtime_memory), offsetof(sk_runtime_memory, link)) == 0;
+    sk_once_end(&once, made);
+    return made;
 }
 
 static skua_runtime *allocate(void)
 {
-    pthread_once(&once, init_slab);
-    if (slab_error) return NULL;
+    if (!slab_is_there()) return NULL;
     sk_slab_cache cache;
     sk_slab_cache_init(&cache, &runtimes);
     sk_runtime_memory *memory = (sk_runtime_memory *)sk_slab_alloc(&cache);
@@ -98,6 +99,7 @@ static int start(skua_runtime *rt)
     sk_inject_init(&rt->inbox);
     sk_inject_init(&rt->spares);
     sk_inject_init(&rt->retired);
+    sk_inject_init(&rt->owing);
     uint32_t first = rt->adjust == SKUA_ADJUST_BLOCKING
                          ? sk_max(rt->workers_min, sk_min(rt->processors, rt->workers_max))
                      : rt->adjust == SKUA_ADJUST_FIXED ? rt->workers_max
@@ -133,8 +135,10 @@ int skua_runtime_create(skua_runtime **out, const skua_runtime_options *options)
 
 skua_runtime *skua_runtime_default(void)
 {
+    if (sk_unlikely(sk_forked())) return NULL;
     /* [RT-A1] acquire; pairs with [RT-R1]: the runtime is whole. */
     skua_runtime *rt = sk_load_acq(&default_runtime);
+    if (sk_unlikely(sk_forked())) return NULL;
     if (sk_likely(rt != NULL)) return rt;
     if (skua_runtime_create(&rt, NULL) < 0) return NULL;
     skua_runtime *first = NULL;

@@ -167,8 +167,8 @@ sk_task *sk_take_local(sk_worker *w)
     if (sk_unlikely(tick % LOOK_EVERY == 0 || sk_load_rlx(&w->poke))) {
         uint64_t now = sk_clock_ns();
         sk_store_rlx(&w->poke, false);
-        /* Announced once more, here and below: while they were in our hands, in no queue, whoever was woken for them may
-           have looked everywhere and gone to sleep. One who is counted as searching passes the search on anyway. */
+        /* Announced once more, here and below: while they were in our hands, in no queue, whoever was woken for them
+           may have looked everywhere and gone to sleep. One who is counted as searching passes the search on anyway. */
         if (take_inbox(w)) sk_announce_later(w, now);
         sk_timers_run(w, now);
     }
@@ -324,7 +324,8 @@ static sk_end end_of(int result, unsigned marks)
     return result == -ECANCELED && (marks & SK_CANCEL) ? SK_CANCELLED : SK_FAILED;
 }
 
-/* Calls the task on this stack. Returns a task to run after it, or NULL; *at is the worker, maybe another one by now. */
+/* Calls the task on this stack. Returns a task to run after it, or NULL; *at is the worker, maybe another one by now.
+ */
 static sk_task *start(sk_worker **at, sk_task *t)
 {
     sk_worker *w = *at;
@@ -378,7 +379,7 @@ static void dispatch(sk_worker *w, sk_task *t)
             resume(w, t);
             return;
         }
-        if (sk_unlikely(sk_state_marks(&t->state)))
+        if (sk_unlikely(sk_state_marks(&t->state) || sk_load_rlx(&w->runtime->stopping) >= SK_STOP_CANCEL))
             t = sk_task_end_unstarted(w, t);
         else if (sk_likely(t->fiber == SK_FIBER_NONE) || may_start_special(w, t, &t))
             t = start(&w, t);

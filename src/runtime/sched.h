@@ -33,7 +33,8 @@ void sk_ready_next(sk_worker *w, sk_task *t);
 /* Puts it in the worker's queue without waking anybody: the caller announces once for many. Owner. */
 void sk_push(sk_worker *w, sk_task *t);
 
-/* The loop itself has queued a batch that it will run at once: announced only if that takes long. Owner, in its loop. */
+/* The loop itself has queued a batch that it will run at once: announced only if that takes long. Owner, in its loop.
+ */
 void sk_announce_later(sk_worker *w, uint64_t now);
 
 /* ---- the loop (owner) ---- */
@@ -87,7 +88,8 @@ int sk_why_error(int why);
 /* ---- birth and end (spawn.c, end.c) ---- */
 
 /* A new task, counted as created; NULL with *error set. Any thread; local is the caller's, or NULL. */
-sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase, int *error);
+sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase,
+                     int *error);
 
 /* Takes back a task that was made but never made known. */
 void sk_task_withdraw(sk_task *t);

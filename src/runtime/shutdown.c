@@ -98,6 +98,14 @@ static void mark(void *object, void *ctx)
         sk_ready(sk_worker_self(), t);
 }
 
+/* Goes round before `mark`: a parked task that is woken may end and give its place in a pool to a queued one, which must
+   carry its mark by then, or it would start. */
+static void mark_queued(void *object, void *ctx)
+{
+    /* Relaxed: a hint; mark looks again. */
+    if (sk_phase_of(sk_load_rlx(&((sk_task *)object)->state.word)) == SK_ACTIVE) mark(object, ctx);
+}
+
 /* ---- waiting ---- */
 
 /* True when no task lives; false at the deadline. */
@@ -106,6 +114,7 @@ static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
     for (;;) {
         /* [SD-A4] acquire; pairs with [SD-R1]. */
         uint32_t seen = sk_load_acq(&rt->stop_word);
+        if (sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL) sk_slab_each(&sk_tasks, mark_queued, rt);
         sk_slab_each(&sk_tasks, mark, rt);
         if (sk_live_tasks(rt) == 0) return true;
         uint64_t now = sk_clock_ns();
@@ -173,6 +182,7 @@ void sk_stop_threads(skua_runtime *rt)
         rt->monitor = NULL;
     }
     /* From here on we are the controller. */
+    sk_monitor_pay(rt);
     for (;;) {
         uint32_t seen = sk_load_rlx(&rt->monitor_word);
         for (uint32_t i = 0, n = sk_workers_made(rt); i < n; i++) sk_ring(rt, sk_load_rlx(&rt->workers[i]));
@@ -180,6 +190,7 @@ void sk_stop_threads(skua_runtime *rt)
         sk_futex_wait(&rt->monitor_word, seen, sk_clock_ns() + LOOK_NS);
     }
     while (rt->threads) sk_trim_spares(rt, 0);
+    sk_monitor_pay(rt);
     /* Timers that were cancelled from outside lie in the workers' inboxes, some with the memory of their tasks. */
     for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
         sk_timers_help(NULL, sk_load_rlx(&rt->workers[i]), sk_clock_ns());

@@ -35,7 +35,8 @@ typedef struct sk_task_owner {
 /* Something that a worker does between tasks, on behalf of a pool: a task object without a function whose argument is
    this. It must not park; it is not counted, and never ends: whoever made it sees that it is queued at most once. */
 typedef struct sk_chore {
-    void (*run)(struct sk_chore *chore, sk_worker *w);
+    void (*run)(struct sk_chore *chore, sk_worker *w); /* w: NULL on the monitor */
+    sk_inject_link link;                               /* of the monitor's list, see sk_monitor_owe */
 } sk_chore;
 
 /* What `fiber` says of a task that is not parked: nothing special, or look at the second line before the start. */

@@ -89,8 +89,9 @@ struct skua_runtime {
     unsigned stack_class;
     skua_adjust adjust;
     uint64_t adjust_interval;
-    /* --- who is there --- */
-    SK_LINE_ALIGNED sk_atomic(sk_table *) table;      /* controller writes */
+    /* --- read by all, seldom written --- */
+    SK_LINE_ALIGNED sk_atomic(uint32_t) stopping;     /* 0, or SK_STOP_*: see shutdown.c */
+    sk_atomic(sk_table *) table;                      /* controller writes */
     sk_atomic(sk_worker *) workers[SKUA_WORKERS_MAX]; /* controller writes: all there ever were */
     sk_atomic(uint32_t) workers_made;
     sk_atomic(uint32_t) wanted;   /* anyone: the number of workers of a fixed runtime */
@@ -117,9 +118,9 @@ struct skua_runtime {
     sk_stack_cache control_stacks; /* controller */
     sk_inject retired;             /* outgrown deque buffers, for the controller to free */
     /* --- the end, see shutdown.c --- */
-    SK_LINE_ALIGNED sk_atomic(uint32_t) stopping; /* 0, SK_STOP_OUTSIDE, SK_STOP_CANCEL, SK_STOP_THREADS */
-    sk_atomic(uint32_t) visitors;                 /* other threads that are making something runnable here */
-    sk_atomic(uint32_t) stop_word;                /* futex of the stopping thread */
+    SK_LINE_ALIGNED sk_inject owing; /* chores for the monitor */
+    sk_atomic(uint32_t) visitors;    /* other threads that are making something runnable here */
+    sk_atomic(uint32_t) stop_word;   /* futex of the stopping thread */
     /* --- counters that no worker owns --- */
     SK_LINE_ALIGNED sk_atomic(uint64_t) foreign_created;
     sk_atomic(uint64_t) foreign_refused; /* of the created: turned away at once */

@@ -205,10 +205,8 @@ SK_TEST(runtime, blocking_keeps_as_many_running_as_processors)
 {
     skua_runtime *rt = NULL;
     uint32_t cores = sk_topology_processors();
-    skua_runtime_options o = {.workers_min = cores,
-                              .workers_max = cores + 8,
-                              .adjust = SKUA_ADJUST_BLOCKING,
-                              .adjust_interval = SKUA_MS(1)};
+    skua_runtime_options o = {
+        .workers_min = cores, .workers_max = cores + 8, .adjust = SKUA_ADJUST_BLOCKING, .adjust_interval = SKUA_MS(1)};
     SK_EXPECT_EQ(skua_runtime_create(&rt, &o), 0);
     SK_EXPECT_EQ(sk_stats_of(rt).workers, cores);
     stuck s = {0};

@@ -150,7 +150,8 @@ SK_TEST(task_deadline, both_deadlines_count_after_the_delay)
     sk_gate ran = 0;
     skua_task t;
     int result = 0;
-    skua_task_options o = {.runtime = rt, .delay = SKUA_MS(20), .start_within = SKUA_S(10), .finish_within = SKUA_S(20)};
+    skua_task_options o = {
+        .runtime = rt, .delay = SKUA_MS(20), .start_within = SKUA_S(10), .finish_within = SKUA_S(20)};
     SK_EXPECT_EQ(skua_spawn_with(&t, &o, sleep_20_ms, &ran), 0);
     SK_EXPECT_EQ(skua_join(t, &result), 0);
     SK_EXPECT_EQ(result, 5);

@@ -1,0 +1,161 @@
+/* unit/sched.c: who is ready to run runs soon and where it belongs: regressions of the scheduler's first review. */
+#include "support/tasks.h"
+
+/* ---- nobody is left behind a long computation ---- */
+
+static int hold_until_yielder_is_back(void *arg)
+{
+    sk_holder *h = arg;
+    sk_gate_add(&h->entered);
+    return sk_gate_hold(&h->release, 1) ? 0 : -ETIME;
+}
+
+static int yield_beside_a_computation(void *arg)
+{
+    sk_holder *h = arg;
+    skua_task t;
+    int result = 1;
+    SK_EXPECT_EQ(skua_spawn(&t, hold_until_yielder_is_back, h), 0);
+    while (!sk_gate_now(&h->entered)) SK_EXPECT_EQ(skua_yield(), 0); /* comes back only on the other worker */
+    sk_gate_add(&h->release);
+    SK_EXPECT_EQ(skua_join(t, &result), 0);
+    return result;
+}
+
+SK_TEST(sched, who_yields_to_a_long_computation_goes_on_elsewhere)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int i = 0; i < 20; i++) {
+        sk_holder h = {0};
+        SK_EXPECT_EQ(sk_run_on(rt, yield_beside_a_computation, &h), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+static int spawn_and_compute(void *arg)
+{
+    skua_task t;
+    SK_EXPECT_EQ(skua_spawn(&t, sk_open, arg), 0); /* to run next, when we park; but we do not */
+    bool ran = sk_gate_hold(arg, 1);
+    SK_EXPECT_EQ(skua_join(t, NULL), 0);
+    return ran ? 0 : -ETIME;
+}
+
+SK_TEST(sched, a_child_does_not_wait_for_a_parent_that_computes)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int i = 0; i < 50; i++) {
+        sk_gate gate = 0;
+        SK_EXPECT_EQ(sk_run_on(rt, spawn_and_compute, &gate), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- stacks ---- */
+
+static int use_48_kib(void *unused)
+{
+    (void)unused;
+    volatile char room[48 << 10];
+    for (size_t i = sizeof room; i > 0; i -= 512) room[i - 1] = 1;
+    return room[511];
+}
+
+static int nap(void *unused)
+{
+    (void)unused;
+    return skua_sleep(SKUA_US(100));
+}
+
+SK_TEST(sched, a_plain_task_has_a_plain_stack)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    for (int i = 0; i < 20; i++) {
+        skua_task small;
+        skua_task_options o = {.runtime = rt, .stack_size = 16 << 10};
+        SK_EXPECT_EQ(skua_spawn_with(&small, &o, i % 2 ? nap : sk_give_0, NULL), 0);
+        skua_task plain = sk_spawn_on(rt, use_48_kib, NULL); /* right after it on the same worker */
+        SK_EXPECT_EQ(skua_join(small, NULL), 0);
+        SK_EXPECT_EQ(sk_run_on(rt, use_48_kib, NULL), 1);
+        SK_EXPECT_EQ(skua_join(plain, NULL), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- timers ---- */
+
+SK_TEST(sched, a_deadline_before_the_end_of_the_delay_loses_no_task)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    enum { TASKS = 200 };
+    for (int i = 0; i < TASKS; i++) {
+        skua_task_options o = {.runtime = rt, .delay = SKUA_MS(2), .start_within = 1 + (uint64_t)i % 3};
+        if (i % 2) o = (skua_task_options){.runtime = rt, .delay = 1, .finish_within = 1};
+        SK_EXPECT_EQ(skua_spawn_with(NULL, &o, sk_give_0, NULL), 0);
+    }
+    SK_EVENTUALLY(sk_ended(&(skua_stats[]){sk_stats_of(rt)}[0]) == TASKS);
+    SK_EXPECT_EQ(sk_stats_of(rt).queued, 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+static int after_beside_sleepers(void *arg)
+{
+    for (int i = 0; i < 500; i++) {
+        SK_EXPECT_EQ(skua_after(SKUA_US(50), sk_open, arg), 0);
+        SK_EXPECT_EQ(skua_sleep(SKUA_US(20)), 0); /* parks, perhaps onto a timer that has fallen due */
+    }
+    return 0;
+}
+
+SK_TEST(sched, who_parks_may_go_on_to_a_timer)
+{
+    for (uint32_t workers = 1; workers <= 2; workers++) {
+        skua_runtime *rt = sk_runtime_of(workers);
+        sk_gate gate = 0;
+        skua_task t[4];
+        for (int i = 0; i < 4; i++) t[i] = sk_spawn_on(rt, after_beside_sleepers, &gate);
+        for (int i = 0; i < 4; i++) SK_EXPECT_EQ(skua_join(t[i], NULL), 0);
+        SK_EXPECT(sk_gate_await(&gate, 2000));
+        SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+    }
+}
+
+/* ---- retiring ---- */
+
+static int yield_on(void *arg)
+{
+    while (!sk_gate_now(arg)) SK_EXPECT_EQ(skua_yield(), 0);
+    return 0;
+}
+
+SK_TEST(sched, a_worker_retires_while_its_tasks_yield_to_each_other)
+{
+    skua_runtime *rt = sk_runtime_of(4);
+    enum { TASKS = 8 };
+    sk_gate stop = 0;
+    skua_task t[TASKS];
+    for (int i = 0; i < TASKS; i++) t[i] = sk_spawn_on(rt, yield_on, &stop);
+    skua_sleep(SKUA_MS(2));
+    SK_EXPECT_EQ(skua_runtime_resize(rt, 1), 0);
+    SK_EVENTUALLY(sk_stats_of(rt).workers == 1);
+    sk_gate_add(&stop);
+    for (int i = 0; i < TASKS; i++) SK_EXPECT_EQ(skua_join(t[i], NULL), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- a body that ends between begin and end ---- */
+
+static int return_blocked(void *unused)
+{
+    (void)unused;
+    SK_EXPECT_EQ(skua_blocking_begin(), 0);
+    return 12;
+}
+
+SK_TEST(sched, a_task_may_end_in_a_blocking_call)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    for (int i = 0; i < 50; i++) SK_EXPECT_EQ(sk_run_on(rt, return_blocked, NULL), 12);
+    SK_EXPECT_EQ(sk_stats_of(rt).done, 50);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
