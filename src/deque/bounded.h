@@ -240,7 +240,8 @@ static inline uint32_t sk_bounded_pop_many(sk_bounded *q, void **out, uint32_t m
     return taken;
 }
 
-/* Any thread: what a pop would soon return, `ahead` places behind the oldest; NULL when unknown. A hint, to prefetch. */
+/* Any thread: what a pop would soon return, `ahead` places behind the oldest; NULL when unknown. A hint, to prefetch.
+ */
 static inline void *sk_bounded_peek(const sk_bounded *q, uint32_t ahead)
 {
     uint64_t at = sk_load_rlx(&q->head.hint) + ahead;
@@ -290,11 +291,24 @@ static inline uint64_t sk_bounded_popped(const sk_bounded *q)
     }
 }
 
+/* Any thread: how many items have been pushed in all, since first lap 0: all pushers that are done are counted. */
+static inline uint64_t sk_bounded_pushed(const sk_bounded *q)
+{
+    uint64_t at = sk_bounded_look(&q->tail);
+    for (;;) {
+        /* [BQ-A11] acquire; pairs with [BQ-R1]: who counts an item does not find fewer later. */
+        uint64_t word = sk_load_acq(sk_bounded_slot(q, at));
+        if (!sk_bounded_holds(q, word, at) && sk_bounded_laps_past(q, word, at) <= 0) return at;
+        at++; /* filled by somebody who has not moved the cursor yet */
+    }
+}
+
 /* Any thread: whether the queue was empty at some moment of the call; false: it was not. Exact, unlike size. */
 static inline bool sk_bounded_is_empty(const sk_bounded *q)
 {
     uint64_t at = sk_bounded_popped(q);
-    /* [BQ-A8] sequentially consistent; pairs with [BQ-R1]: who finds it empty no longer sees what its poppers have popped. */
+    /* [BQ-A8] sequentially consistent; pairs with [BQ-R1]: who finds it empty no longer sees what its poppers have
+     * popped. */
     return !sk_bounded_holds(q, sk_load_sc(sk_bounded_slot(q, at)), at);
 }
 

@@ -462,8 +462,8 @@ int skua_pool_stats(skua_pool *pool, skua_pool_counts *out)
     /* Running before popped: the later number includes what the earlier one counted. */
     uint64_t running = sk_load_rlx(&pool->running);
     uint64_t popped = sk_bounded_popped(&pool->queue);
-    c.queued = sk_bounded_size(&pool->queue);
-    c.submitted = popped + c.queued;
+    c.submitted = sk_bounded_pushed(&pool->queue);
+    c.queued = c.submitted - popped;
     uint64_t others = c.failed + c.cancelled + c.expired + c.dropped;
     c.running = sk_min(running, popped - sk_min(others, popped));
     c.done = popped - c.running - others;

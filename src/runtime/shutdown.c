@@ -98,8 +98,8 @@ static void mark(void *object, void *ctx)
         sk_ready(sk_worker_self(), t);
 }
 
-/* Goes round before `mark`: a parked task that is woken may end and give its place in a pool to a queued one, which must
-   carry its mark by then, or it would start. */
+/* Goes round before `mark`: a parked task that is woken may end and give its place in a pool to a queued one, which
+   must carry its mark by then, or it would start. */
 static void mark_queued(void *object, void *ctx)
 {
     /* Relaxed: a hint; mark looks again. */

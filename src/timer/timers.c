@@ -22,8 +22,8 @@ sk_arming sk_timers_arm_slow(sk_timers *t, sk_timer_slot *s, uint64_t word, uint
         return sk_timers_arm_begin(t, s, expires, tag);
     }
     sk_store_rlx(&s->home, t);
-    /* [TM-R21] release; pairs with [TM-A5]: arm_end pushes it, and that releases too, but a thread that did not make the
-       task may look at the slot before. */
+    /* [TM-R21] release; pairs with [TM-A5]: arm_end pushes it, and that releases too, but a thread that did not make
+       the task may look at the slot before. */
     sk_store_rel(&s->word, sk_slot_late(sk_tick_up(expires)));
     return arming;
 }

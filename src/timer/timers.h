@@ -113,8 +113,8 @@ static inline bool sk_timers_arm_in(sk_timers *t, sk_timer_slot *s, uint64_t ns,
     sk_store_rlx(&s->tag, tag);
     sk_store_rlx(&s->home, t);
     sk_wheel_arm_in(&t->wheel, &s->node, ns);
-    /* [TM-R20] release; pairs with [TM-A5]: a thread that did not make the task may look at the slot, and finds all that
-       its maker wrote. No compare-and-swap, as in sk_timers_arm_begin. */
+    /* [TM-R20] release; pairs with [TM-A5]: a thread that did not make the task may look at the slot, and finds all
+       that its maker wrote. No compare-and-swap, as in sk_timers_arm_begin. */
     sk_store_rel(&s->word, (uint64_t)SK_SLOT_ARMED);
     sk_timers_leave(t);
     return true;

@@ -283,8 +283,7 @@ SK_TEST(stress_runtime, storm_8)
 typedef struct crowd {
     skua_runtime *rt;
     sk_atomic(uint64_t) begun, ended, sum;
-    uint64_t each;
-    sk_atomic(bool) over;
+    uint64_t each, last_resize; /* tasks of a producer; tasks begun when the resizing ends */
     uint64_t resizes;
 } crowd;
 
@@ -316,28 +315,30 @@ static int produce(void *arg)
     return 0;
 }
 
-static void *resize_for_ever(void *arg)
+static void *resize_often(void *arg)
 {
     crowd *c = (crowd *)arg;
     sk_rng rng;
     sk_rng_seed(&rng, 7);
-    while (!sk_load_rlx(&c->over)) {
+    while (sk_load_rlx(&c->begun) < c->last_resize) {
         SK_EXPECT_EQ(skua_runtime_resize(c->rt, 1 + sk_rng_below(&rng, 64)), 0);
         if (++c->resizes % 16 == 0) usleep(sk_rng_below(&rng, 3000)); /* so that some are carried out to the end */
     }
+    /* The last word: what retired workers had is not brought back to life by growing again. */
+    SK_EXPECT_EQ(skua_runtime_resize(c->rt, 1), 0);
     return NULL;
 }
 
 SK_TEST(stress_runtime, grow_and_shrink)
 {
     crowd c = {.rt = sk_runtime_of(2), .each = (uint64_t)sk_test_scaled(10000000) / PRODUCERS / BATCH * BATCH};
+    uint64_t n = c.each * PRODUCERS;
+    c.last_resize = n - sk_min(n / 4, (uint64_t)AT_ONCE / 2);
     pthread_t resizer;
-    SK_EXPECT_EQ(pthread_create(&resizer, NULL, resize_for_ever, &c), 0);
+    SK_EXPECT_EQ(pthread_create(&resizer, NULL, resize_often, &c), 0);
     for (int i = 0; i < PRODUCERS; i++)
         SK_EXPECT_EQ(skua_spawn_with(NULL, &(skua_task_options){.runtime = c.rt}, produce, &c), 0);
-    uint64_t n = c.each * PRODUCERS;
     await(c.rt, &c.ended, n);
-    sk_store_rlx(&c.over, true);
     pthread_join(resizer, NULL);
     skua_stats s = settle(c.rt);
     SK_EXPECT_EQ(sk_load_acq(&c.sum), n * (n - 1) / 2);
