@@ -17,7 +17,7 @@
 
 #ifndef SK_DEQUE_CALLOC
 #ifdef SK_FAULTS
-#include "os/heap.h"
+#include "base/heap.h"
 #define SK_DEQUE_CALLOC(count, size) sk_heap_zalloc((count), (size))
 #else
 #define SK_DEQUE_CALLOC(count, size) calloc((count), (size))

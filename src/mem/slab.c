@@ -2,7 +2,7 @@
 #include "mem/slab.h"
 
 #include "mem/sanitized.h"
-#include "os/heap.h"
+#include "base/heap.h"
 #include "os/vm.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* stack_check.c: the executable invariant of the stack depot. */
 #include "mem/arena.h"
-#include "os/heap.h"
+#include "base/heap.h"
 
 typedef struct walk {
     unsigned cls;

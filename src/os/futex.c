@@ -7,7 +7,7 @@
 #include "os/futex.h"
 #include "base/base.h"
 #include "os/clock.h"
-#include "os/fault.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <limits.h>

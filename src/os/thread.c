@@ -1,8 +1,8 @@
 /* thread.c: start of a helper thread with the right mask, slack, stack and name. */
 #include "os/thread.h"
 #include "base/base.h"
-#include "os/fault.h"
-#include "os/heap.h"
+#include "base/fault.h"
+#include "base/heap.h"
 
 #include <errno.h>
 #include <signal.h>

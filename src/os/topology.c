@@ -1,7 +1,7 @@
 /* topology.c: reads what topology_parse.c understands. */
 #include "os/topology.h"
 #include "base/base.h"
-#include "os/heap.h"
+#include "base/heap.h"
 
 #include <fcntl.h>
 #include <stdio.h>

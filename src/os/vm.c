@@ -3,7 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/base.h"
-#include "os/fault.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>

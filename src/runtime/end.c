@@ -132,8 +132,8 @@ sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result)
     } else {
         sk_state_end(&t->state);
     }
+    count_end(w, rt, end); /* first: who has waited for the pool finds it counted */
     sk_task *next = owner->ended ? owner->ended(owner, w, end) : NULL;
-    count_end(w, rt, end);
     if (sk_join_is_detached(&t->join)) {
         sk_task_release(t);
         return next;

@@ -138,7 +138,6 @@ skua_runtime *skua_runtime_default(void)
     if (sk_unlikely(sk_forked())) return NULL;
     /* [RT-A1] acquire; pairs with [RT-R1]: the runtime is whole. */
     skua_runtime *rt = sk_load_acq(&default_runtime);
-    if (sk_unlikely(sk_forked())) return NULL;
     if (sk_likely(rt != NULL)) return rt;
     if (skua_runtime_create(&rt, NULL) < 0) return NULL;
     skua_runtime *first = NULL;

@@ -78,10 +78,10 @@ int skua_spawn_batch(skua_task *out, size_t n, skua_fn *fn, void *const *args)
     if (error) return error;
     bool inside = c.w && c.w->runtime == c.rt;
     size_t made = 0;
-    if (!inside) sk_visit(c.rt);
     for (; made < n; made++) {
         sk_task *t = sk_task_new(c.local, &c.rt->owner, fn, args ? args[made] : NULL, out != NULL, SK_ACTIVE, &error);
         if (!t) break;
+        if (!inside && made == 0) sk_visit(c.rt); /* this task, which is in no queue yet, keeps the runtime */
         if (out) out[made] = handle_of(t);
         if (inside)
             sk_push(c.w, t);
@@ -89,7 +89,7 @@ int skua_spawn_batch(skua_task *out, size_t n, skua_fn *fn, void *const *args)
             sk_inject_push(&c.rt->inbox, &t->link);
     }
     if (made) sk_notify(c.rt);
-    if (!inside) sk_visit_end(c.rt);
+    if (!inside && made) sk_visit_end(c.rt);
     return made || !n ? (int)made : error;
 }
 

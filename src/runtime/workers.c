@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "os/clock.h"
-#include "os/heap.h"
+#include "base/heap.h"
 #include "runtime/idle.h"
 #include "runtime/machine.h"
 #include "runtime/rcu.h"

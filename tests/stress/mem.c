@@ -148,7 +148,7 @@ SK_TEST(mem_stress, stacks)
         SK_EXPECT_EQ(n.depot + n.cold, n.created);
         SK_EXPECT(n.created <= THREADS * 400); /* reused: 150 held, 64 cached a class, some batches on their way */
     }
-    SK_EXPECT(gone > 0);
+    SK_EXPECT(gone > 0 || sk_test_scaled(1000) < 1000); /* a short run may be over before the trimmer's first turn */
     SK_EXPECT_EQ(sk_stack_release_all(), 0);
 }
 

@@ -8,7 +8,7 @@
 #include "support/tasks.h"
 
 #include "base/rng.h"
-#include "os/fault.h"
+#include "base/fault.h"
 #include "runtime/task.h"
 
 #include <sys/wait.h>

@@ -4,7 +4,7 @@
 #include "fiber/fiber.h"
 #include "fiber/overflow.h"
 #include "mem/arena.h"
-#include "os/fault.h"
+#include "base/fault.h"
 
 #include <pthread.h>
 #include <signal.h>

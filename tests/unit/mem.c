@@ -4,7 +4,7 @@
 #include "mem/arena.h"
 #include "mem/slab.h"
 #include "mem/stack.h"
-#include "os/fault.h"
+#include "base/fault.h"
 #include "os/vm.h"
 
 #include <errno.h>

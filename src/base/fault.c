@@ -4,7 +4,7 @@
  * All accesses are relaxed: a counter publishes nothing, and the atomic add
  * alone makes sure that exactly one call is the nth.
  */
-#include "os/fault.h"
+#include "base/fault.h"
 
 #ifdef SK_FAULTS
 

@@ -6,8 +6,8 @@
  * refused.  In normal builds sk_fault is the constant false and costs nothing;
  * with -DSK_FAULTS tests choose which call fails.
  */
-#ifndef SK_OS_FAULT_H
-#define SK_OS_FAULT_H
+#ifndef SK_BASE_FAULT_H
+#define SK_BASE_FAULT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,11 +2,11 @@
  * heap.h: malloc with fault injection.  For what is made once (runtimes, pools,
  * tables, deque buffers); the steady state takes from src/mem and never comes here.
  */
-#ifndef SK_OS_HEAP_H
-#define SK_OS_HEAP_H
+#ifndef SK_BASE_HEAP_H
+#define SK_BASE_HEAP_H
 
 #include "base/base.h"
-#include "os/fault.h"
+#include "base/fault.h"
 
 #include <stdlib.h>
 
