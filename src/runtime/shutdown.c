@@ -5,7 +5,7 @@
  *               are dropped; running tasks may still spawn.  Wait.
  *   2. CANCEL   when time is up: nobody may spawn; every live task is marked,
  *               the parked ones are woken, the queued ones end as dropped when
- *               their turn comes.  Wait.
+ *               their turn comes (nothing starts any more).  Wait.
  *   3. THREADS  no task lives: the workers give up their threads.
  *
  * No task slips in.  Whoever makes a task from outside counts it first and then
@@ -98,24 +98,25 @@ static void mark(void *object, void *ctx)
         sk_ready(sk_worker_self(), t);
 }
 
-/* Goes round before `mark`: a parked task that is woken may end and give its place in a pool to a queued one, which
-   must carry its mark by then, or it would start. */
-static void mark_queued(void *object, void *ctx)
-{
-    /* Relaxed: a hint; mark looks again. */
-    if (sk_phase_of(sk_load_rlx(&((sk_task *)object)->state.word)) == SK_ACTIVE) mark(object, ctx);
-}
-
 /* ---- waiting ---- */
+
+/* Goes through all tasks of the process; returns when to do so again: for tasks that were made meanwhile, and so that
+   a long list does not keep a processor busy. */
+static uint64_t mark_all(skua_runtime *rt)
+{
+    uint64_t begin = sk_clock_ns();
+    sk_slab_each(&sk_tasks, mark, rt);
+    uint64_t end = sk_clock_ns();
+    return end + sk_max((uint64_t)LOOK_NS, 10 * (end - begin));
+}
 
 /* True when no task lives; false at the deadline. */
 static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
 {
-    for (;;) {
+    for (uint64_t next_mark = 0;;) {
         /* [SD-A4] acquire; pairs with [SD-R1]. */
         uint32_t seen = sk_load_acq(&rt->stop_word);
-        if (sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL) sk_slab_each(&sk_tasks, mark_queued, rt);
-        sk_slab_each(&sk_tasks, mark, rt);
+        if (sk_clock_ns() >= next_mark) next_mark = mark_all(rt);
         if (sk_live_tasks(rt) == 0) return true;
         uint64_t now = sk_clock_ns();
         if (now >= deadline) return false;
