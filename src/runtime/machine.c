@@ -20,13 +20,13 @@
 
 /* ---- giving up ---- */
 
-void sk_machine_leave(sk_worker *w)
+sk_worker *sk_machine_leave(sk_worker *w)
 {
     sk_local *local = w->local;
     sk_fiber *loop = w->fiber;
     w->left_loop = loop;
     sk_fiber_switch(loop, &local->base);
-    sk_arrive();
+    return sk_arrive();
 }
 
 void sk_machine_strand(sk_local *local, sk_task *t, sk_fiber *fiber)

@@ -14,7 +14,7 @@
 void sk_machine_main(void *local);
 
 /* Owner, in its loop: this thread gives up its worker (retired, or the end). Returns when the stack serves again. */
-void sk_machine_leave(sk_worker *w);
+sk_worker *sk_machine_leave(sk_worker *w);
 
 /* Task's runner, whose worker was taken in a blocking call: puts the task in the inbox and gives the thread up.
    Returns on whichever worker resumes the task. */

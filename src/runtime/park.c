@@ -105,20 +105,20 @@ static sk_fiber *next_stack(sk_worker *w)
     return loop;
 }
 
-/* Leaves the running task's stack; back when somebody has resumed it. False: there is no stack to go to. */
-static bool leave(sk_worker *w, sk_commit_fn *commit, void *arg)
+/* Leaves the running task's stack; back, on the worker it returns,
+   when somebody has resumed it. NULL: there is no stack to go to. */
+static sk_worker *leave(sk_worker *w, sk_commit_fn *commit, void *arg)
 {
     sk_task *t = w->task;
     sk_fiber *from = w->fiber, *to = next_stack(w);
-    if (sk_unlikely(!to)) return false;
+    if (sk_unlikely(!to)) return NULL;
     t->fiber = from;
     w->commit = commit;
     w->leaver = t;
     w->commit_arg = arg;
     w->fiber = to;
     sk_fiber_switch(from, to);
-    sk_arrive();
-    return true;
+    return sk_arrive();
 }
 
 static int why_marked(const sk_task *t)
@@ -146,8 +146,8 @@ int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline)
     sk_task *t = w->task;
     parking p = {wait ? *wait : (sk_wait){0}, deadline};
     if (sk_state_marks(&t->state)) return why_marked(t);
-    if (!leave(w, commit_park, &p)) return SK_WHY_NOMEM;
-    return why_back(sk_worker_self(), t, deadline);
+    w = leave(w, commit_park, &p);
+    return w ? why_back(w, t, deadline) : SK_WHY_NOMEM;
 }
 
 bool sk_unpark(sk_task *t, uint64_t generation)

@@ -278,7 +278,7 @@ static sk_task *next_task(sk_worker *w)
 
 /* ---- running tasks ---- */
 
-void sk_arrive(void)
+sk_worker *sk_arrive(void)
 {
     sk_worker *w = sk_worker_self();
     if (w->left_loop) {
@@ -290,31 +290,33 @@ void sk_arrive(void)
         w->commit = NULL;
         commit(w, w->leaver, w->commit_arg);
     }
+    return w;
 }
 
-/* From a loop to the stack of a parked task. This loop stands here until a parking task goes on on it. */
-static void resume(sk_worker *w, sk_task *t)
+/* From a loop to the stack of a parked task. This loop stands here until a parking task goes on on it, maybe on another
+   worker, which it returns. */
+static sk_worker *resume(sk_worker *w, sk_task *t)
 {
     sk_fiber *loop = w->fiber, *to = t->fiber;
     w->left_loop = loop;
     w->task = t;
     w->fiber = to;
     sk_fiber_switch(loop, to);
-    sk_arrive();
+    return sk_arrive();
 }
 
-/* From a loop to one on a stack of another class, which begins with this task (or NULL). */
-static bool change_stack(sk_worker *w, unsigned cls, sk_task *t)
+/* From a loop to one on a stack of another class, which begins with this task (or NULL). Returns as resume; NULL: there
+   is no such stack. */
+static sk_worker *change_stack(sk_worker *w, unsigned cls, sk_task *t)
 {
     sk_fiber *to = sk_fiber_get(&w->stacks, cls, sk_loop, NULL);
-    if (!to) return false;
+    if (!to) return NULL;
     sk_fiber *loop = w->fiber;
     w->pending = t;
     w->left_loop = loop;
     w->fiber = to;
     sk_fiber_switch(loop, to);
-    sk_arrive();
-    return true;
+    return sk_arrive();
 }
 
 static sk_end end_of(int result, unsigned marks)
@@ -332,17 +334,24 @@ static sk_task *start(sk_worker **at, sk_task *t)
     w->task = t;
     sk_count_rlx(&w->count.started, 1u);
     int result = t->fn(t->arg);
-    if (sk_unlikely(!sk_worker_self())) skua_blocking_end(); /* it has returned without */
-    *at = w = sk_worker_self();
+    w = sk_worker_self();
+    if (sk_unlikely(!w)) { /* it has returned in a blocking call */
+        skua_blocking_end();
+        w = sk_worker_self();
+    }
+    *at = w;
     w->task = NULL;
     return sk_task_end(w, t, end_of(result, sk_state_marks(&t->state)), result);
 }
 
 /* A task with deadlines or a stack of its own. False: it has been taken care of, *next is to run after it. */
-static bool may_start_special(sk_worker *w, sk_task *t, sk_task **next)
+static bool may_start_special(sk_worker **at, sk_task *t, sk_task **next)
 {
+    sk_worker *w = *at;
     if (t->stack_class != w->fiber->stack.cls) {
-        if (change_stack(w, t->stack_class, t)) {
+        sk_worker *back = change_stack(w, t->stack_class, t);
+        if (back) {
+            *at = back;
             *next = NULL;
         } else {
             sk_count_unstarted(w, w->runtime);
@@ -363,44 +372,43 @@ static bool may_start_special(sk_worker *w, sk_task *t, sk_task **next)
     return true;
 }
 
-static void dispatch(sk_worker *w, sk_task *t)
+/* Returns the worker that this loop is on afterwards. */
+static sk_worker *dispatch(sk_worker *w, sk_task *t)
 {
     for (uint32_t in_a_row = 0; t; in_a_row++) {
         if (sk_unlikely(in_a_row == CHAIN_MAX)) { /* a pool hands out one task after another: let others in */
             sk_push(w, t);
-            return;
+            return w;
         }
         if (sk_unlikely(!t->fn)) { /* no task, but a chore of a pool */
             ((sk_chore *)t->arg)->run((sk_chore *)t->arg, w);
-            return;
+            return w;
         }
         sk_count_rlx(&w->count.dispatches, 1u);
         if ((uintptr_t)t->fiber > (uintptr_t)SK_FIBER_SPECIAL) {
-            resume(w, t);
-            return;
+            return resume(w, t);
         }
         if (sk_unlikely(sk_state_marks(&t->state) || sk_load_rlx(&w->runtime->stopping) >= SK_STOP_CANCEL))
             t = sk_task_end_unstarted(w, t);
-        else if (sk_likely(t->fiber == SK_FIBER_NONE) || may_start_special(w, t, &t))
+        else if (sk_likely(t->fiber == SK_FIBER_NONE) || may_start_special(&w, t, &t))
             t = start(&w, t);
     }
+    return w;
 }
 
 void sk_loop(void *unused)
 {
     (void)unused;
-    sk_arrive();
+    sk_worker *w = sk_arrive();
     for (;;) {
-        sk_worker *w = sk_worker_self();
         sk_task *t = w->pending;
         w->pending = NULL;
         if (!t) t = next_task(w);
-        if (t)
-            dispatch(w, t);
-        else
-            sk_machine_leave(w);
+        w = t ? dispatch(w, t) : sk_machine_leave(w);
         /* A task with a stack of its own has left us on it: other tasks shall have what they were promised. */
-        w = sk_worker_self();
-        if (sk_unlikely(w->fiber->stack.cls != w->runtime->stack_class)) change_stack(w, w->runtime->stack_class, NULL);
+        if (sk_unlikely(w->fiber->stack.cls != w->runtime->stack_class)) {
+            sk_worker *back = change_stack(w, w->runtime->stack_class, NULL);
+            if (back) w = back;
+        }
     }
 }

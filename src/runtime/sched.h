@@ -42,8 +42,9 @@ void sk_announce_later(sk_worker *w, uint64_t now);
 /* The entry of every stack: the scheduler's loop. */
 void sk_loop(void *unused);
 
-/* First thing on a stack that has been gone to: does what was left to do for whoever left. */
-void sk_arrive(void);
+/* First thing on a stack that has been gone to: does what was left to do for whoever left.
+   Returns the worker on whose thread it stands now. */
+sk_worker *sk_arrive(void);
 
 /* What stands in runnext, or NULL. */
 sk_task *sk_take_next(sk_worker *w);
