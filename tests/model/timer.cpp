@@ -68,6 +68,11 @@ static void sk_wheel_arm(sk_wheel *w, sk_timer *t, uint64_t expires)
     w->first = t;
     sk_wheel_refresh(w);
 }
+/* Time stands still in these models: from the next advance on is from now on. */
+static void sk_wheel_arm_in(sk_wheel *w, sk_timer *t, uint64_t ns)
+{
+    sk_wheel_arm(w, t, ns);
+}
 static bool sk_wheel_cancel(sk_wheel *w, sk_timer *t)
 {
     w->mark($) = 1;
@@ -96,7 +101,7 @@ static sk_timer *sk_wheel_advance(sk_wheel *w, uint64_t now)
     }
     return chain;
 }
-static sk_timer *sk_wheel_drain(sk_wheel *w, 0)
+static sk_timer *sk_wheel_drain(sk_wheel *w, uint64_t)
 {
     return sk_wheel_advance(w, UINT64_MAX);
 }
