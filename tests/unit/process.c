@@ -214,9 +214,8 @@ static bool falls_silent(void)
 {
     for (int tries = 0; tries < 15; tries++) {
         unsigned long before = switches_of_ours();
-        SK_EXPECT(before > 0);
         skua_sleep(SKUA_MS(1500));
-        if (switches_of_ours() == before) return true;
+        if (before > 0 && switches_of_ours() == before) return true; /* 0: on a busy machine they have yet to begin */
     }
     return false;
 }
