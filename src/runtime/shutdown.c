@@ -16,6 +16,10 @@
  *
  * No live task is overlooked.  All counters only grow.  `ended` is read before
  * `created`; if the sums are equal, no task lived at the moment between.
+ *
+ * Nobody is late.  Another thread that makes a task runnable here counts itself
+ * in `visitors` while the task is still in its hands (sched.h, sk_visit), and is
+ * gone before the workers are freed.
  */
 #include "runtime/shutdown.h"
 
