@@ -14,6 +14,7 @@
  *   push           the owner   try_steal, size           wait-free; growth: O(n) and one allocation
  *   take           the owner   try_steal, size           lock-free: a lost race is another one's success
  *   try_steal      any thread  everything but init/fini  wait-free
+ *   try_move       any thread  everything but init/fini  wait-free; the thief owns the queue that it moves to
  *   size           any thread  everything but init/fini  wait-free, a hint
  *   init fini check  anybody     nothing                   -
  *
@@ -198,7 +199,38 @@ static inline int sk_taskq_try_steal(sk_taskq *q, void **out, uint32_t max)
     return sk_cas_rel(&q->top, &top, top + n) ? (int)n : -EAGAIN;
 }
 
-/* The same for those who do not care why: the number taken, 0 when empty or when the race was lost. */
+/*
+ * The same, straight into the thief's own queue, which is not grown for it.  The
+ * items are written behind its bottom, where nobody looks, before the swap that
+ * takes them, and shown by one store after it: a thief frozen anywhere but
+ * between those two holds nothing.  0 also when `own` has no room.
+ */
+static inline int sk_taskq_try_move(sk_taskq *victim, sk_taskq *own, uint32_t max)
+{
+    uint64_t end = sk_load_rlx(&own->bottom);
+    const sk_taskq_buffer *room = sk_load_rlx(&own->buffer);
+    /* [DQ-A5] acquire; pairs with [DQ-R3] and [DQ-R5]: as [DQ-A3]. */
+    own->top_seen = sk_load_acq(&own->top);
+    max = (uint32_t)sk_min((uint64_t)max, room->mask + 1 - (end - own->top_seen));
+    uint64_t top = sk_load_rlx(&victim->top);
+    /* [DQ-A6] acquire; pairs with [DQ-R1] and [DQ-R4]. */
+    int64_t queued = (int64_t)(sk_load_acq(&victim->bottom) - top);
+    if (queued <= 0 || max == 0) return 0;
+    uint32_t n = (uint32_t)sk_min((uint64_t)(queued + 1) / 2, (uint64_t)max);
+    /* [DQ-A7] acquire; pairs with [DQ-R2], after the load of bottom: as [DQ-A2]. */
+    const sk_taskq_buffer *buffer = sk_load_acq(&victim->buffer);
+    for (uint32_t i = 0; i < n; i++) {
+        void *item = sk_load_rlx(sk_taskq_slot(buffer, top + i));
+        sk_store_rlx(sk_taskq_slot(room, end + i), item);
+    }
+    /* [DQ-R5] release; pairs with [DQ-A3], [DQ-A4] and [DQ-A5]: as [DQ-R3]. */
+    if (!sk_cas_rel(&victim->top, &top, top + n)) return -EAGAIN;
+    /* [DQ-R4] release; pairs with [DQ-A1] and [DQ-A6]: as [DQ-R1]. What the items point to was seen by [DQ-A6]. */
+    sk_store_rel(&own->bottom, end + n);
+    return (int)n;
+}
+
+/* try_steal for those who do not care why: the number taken, 0 when empty or when the race was lost. */
 static inline uint32_t sk_taskq_steal(sk_taskq *victim, void **out, uint32_t max)
 {
     int taken = sk_taskq_try_steal(victim, out, max);

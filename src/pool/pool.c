@@ -183,7 +183,7 @@ static void end_pump(skua_pool *pool, sk_worker *w, uint32_t slots)
 static void pump(sk_chore *chore, sk_worker *w)
 {
     skua_pool *pool = sk_container_of(chore, skua_pool, pump_chore);
-    void **batch = w->loot;
+    void **batch = w->batch;
     uint32_t slots = take_slots(pool, PUMP_BATCH);
     uint32_t n = slots ? sk_bounded_pop_many(&pool->queue, batch, slots) : 0;
     if (n == 0) {

@@ -183,15 +183,14 @@ sk_task *sk_take_local(sk_worker *w)
     return t ? t : sk_take_next(w);
 }
 
-static uint32_t steal_from(sk_worker *w, sk_worker *victim)
+static bool steal_from(sk_worker *w, sk_worker *victim)
 {
     sk_count_rlx(&w->count.steals_tried, 1u);
-    uint32_t n = sk_taskq_steal(&victim->queue, w->loot, SK_LOOT);
-    if (n == 0) return 0;
-    for (uint32_t i = 0; i < n; i++) sk_push(w, (sk_task *)w->loot[i]);
+    int n = sk_taskq_try_move(&victim->queue, &w->queue, SK_LOOT);
+    if (n <= 0) return false;
     sk_count_rlx(&w->count.steals_won, 1u);
-    sk_count_rlx(&w->count.tasks_stolen, n);
-    return n;
+    sk_count_rlx(&w->count.tasks_stolen, (uint32_t)n);
+    return true;
 }
 
 /* Robs the first victim that has something, beginning anywhere; else fires somebody's overdue timers. */
@@ -206,8 +205,8 @@ static bool rob(sk_worker *w, uint64_t now)
         sk_worker *victim = table->worker[(first + i) % n];
         uint64_t quiet = sk_load_rlx(&victim->quiet_since);
         if (victim == w || (quiet && now < quiet + SK_QUIET_NS)) continue;
-        won = steal_from(w, victim) > 0 || (now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS &&
-                                            sk_timers_help(w, victim, now));
+        won = steal_from(w, victim) || (now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS &&
+                                        sk_timers_help(w, victim, now));
     }
     sk_rcu_leave();
     return won;

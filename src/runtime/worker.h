@@ -55,7 +55,7 @@ struct sk_worker {
     bool rung;             /* O: somebody rang it out of its last sleep, soon after it had begun */
     bool searching;        /* O: counted in runtime->searching */
     sk_rng rng;            /* O */
-    void *loot[SK_LOOT];   /* O: tasks on their way from another queue to this one; here, not on a one-page stack */
+    void *batch[SK_LOOT];  /* O: tasks on their way from a pool's queue to this one; here, not on a one-page stack */
     sk_slab_cache tasks;   /* O */
     sk_stack_cache stacks; /* O */
     /* --- shared --- */

@@ -155,6 +155,51 @@ struct taskq_reuse_model : rl::test_suite<taskq_reuse_model, 2> {
     }
 };
 
+/* From queue to queue: an owner, a thief that moves items to a queue of its own, and one that robs the thief. Both
+   queues have two slots and wrap, so that a move writes where a slower thief may still look. */
+struct taskq_move_model : rl::test_suite<taskq_move_model, 3> {
+    sk_taskq q, own;
+    cells<4> items;
+
+    void before()
+    {
+        items.clear();
+        RL_ASSERT(sk_taskq_init_at(&q, 1, NULL, NULL, UINT64_MAX - 1) == 0);
+        RL_ASSERT(sk_taskq_init_at(&own, 1, NULL, NULL, UINT64_MAX) == 0);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            for (int i = 0; i < 4; i++) {
+                RL_ASSERT(sk_taskq_push(&q, items.fill(i)) == 0);
+                void *item = i % 2 ? sk_taskq_take(&q) : NULL;
+                if (item) items.receive(item);
+            }
+        } else if (index == 1) {
+            for (int i = 0; i < 3; i++) {
+                sk_taskq_try_move(&q, &own, 2);
+                void *item = i ? sk_taskq_take(&own) : NULL;
+                if (item) items.receive(item);
+            }
+        } else {
+            void *loot[2];
+            for (int i = 0; i < 2; i++) {
+                uint32_t n = sk_taskq_steal(&own, loot, 2);
+                for (uint32_t k = 0; k < n; k++) items.receive(loot[k]);
+            }
+        }
+    }
+    void after()
+    {
+        RL_ASSERT(sk_taskq_check(&q) && sk_taskq_check(&own));
+        while (void *item = sk_taskq_take(&q)) items.receive(item);
+        while (void *item = sk_taskq_take(&own)) items.receive(item);
+        RL_ASSERT(items.total() == 4);
+        sk_taskq_fini(&q);
+        sk_taskq_fini(&own);
+    }
+};
+
 /* Two items, where a missing fence shows: the owner pops both ends' worth while two thieves come for them. */
 struct jobring_model : rl::test_suite<jobring_model, 3> {
     sk_jobring ring;
@@ -417,6 +462,7 @@ int main(int argc, char **argv)
     if (strstr(name, only)) passed &= sk_explore<model>(name, random, n, history)
     EXPLORE(taskq_model, "taskq");
     EXPLORE(taskq_reuse_model, "taskq-reuse");
+    EXPLORE(taskq_move_model, "taskq-move");
     EXPLORE(jobring_model, "jobring");
     EXPLORE(jobring_drain_model, "jobring-drain");
     EXPLORE(inject_model, "inject");

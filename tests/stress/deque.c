@@ -27,6 +27,7 @@ typedef struct arena {
     sk_atomic(long) taken;
     sk_atomic(int) over; /* the owner has finished: thieves go home */
     sk_taskq q;
+    sk_taskq thief_q[THIEVES]; /* of those who move: small, so that they often have no room */
     sk_jobring ring;
     SK_LINE_ALIGNED sk_atomic(uint64_t) section[THIEVES]; /* odd while the thief may hold a buffer */
     int retired;
@@ -82,6 +83,37 @@ static void *task_thief(void *arg)
         for (int i = 0; i < n; i++) receive(a, loot[i]);
         if (n > 0) taken += n;
         if (n == 0) sched_yield();
+    }
+    sk_add_rlx(&a->taken, taken);
+    return NULL;
+}
+
+/* Moves to a queue of its own, from the arena's and from the other thieves', and eats up what it has got. */
+static void *moving_thief(void *arg)
+{
+    thief *self = arg;
+    arena *a = self->at;
+    sk_taskq *own = &a->thief_q[self->number];
+    sk_rng rng;
+    sk_rng_seed(&rng, (uint64_t)self->number);
+    long taken = 0;
+    bool over = false;
+    while (!over) {
+        over = sk_load_rlx(&a->over);
+        uint32_t at = sk_rng_below(&rng, THIEVES + 2);
+        sk_taskq *victim = at < THIEVES && (int)at != self->number ? &a->thief_q[at] : &a->q;
+        /* [DQ-T2] seq_cst, as in task_thief; the same again after the steal. */
+        sk_add_sc(&a->section[self->number], 1u);
+        int n = sk_taskq_try_move(victim, own, 1 + sk_rng_below(&rng, 20));
+        /* [DQ-T4] seq_cst; the end of [DQ-T2]'s section. */
+        sk_add_sc(&a->section[self->number], 1u);
+        void *item;
+        for (uint32_t left = over ? UINT32_MAX : sk_rng_below(&rng, 20); left && (item = sk_taskq_take(own)); left--) {
+            receive(a, item);
+            taken++;
+        }
+        if (n == 0) sched_yield();
+        over = over && n == 0;
     }
     sk_add_rlx(&a->taken, taken);
     return NULL;
@@ -190,6 +222,24 @@ static void arena_delete(arena *a)
 {
     free(a->cells);
     free(a);
+}
+
+/* As below, with thieves that have queues and are robbed themselves. */
+SK_TEST(deque_stress, taskq_owner_and_moving_thieves)
+{
+    arena *a = arena_new();
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        SK_EXPECT_EQ(sk_taskq_init_at(&a->q, 1, wait_and_free, a, (uint64_t)0 - (uint64_t)a->count / 2), 0);
+        for (int i = 0; i < THIEVES; i++) SK_EXPECT_EQ(sk_taskq_init_at(&a->thief_q[i], 4, NULL, NULL, UINT64_MAX), 0);
+        one_round(a, moving_thief, own_tasks, round);
+        for (int i = 0; i < THIEVES; i++) {
+            SK_EXPECT(sk_taskq_check(&a->thief_q[i]) && sk_taskq_size(&a->thief_q[i]) == 0);
+            sk_taskq_fini(&a->thief_q[i]);
+        }
+        SK_EXPECT(sk_taskq_check(&a->q));
+        sk_taskq_fini(&a->q);
+    }
+    arena_delete(a);
 }
 
 /* Each round begins with two slots and the indices half a round before their wrap. */

@@ -114,6 +114,29 @@ SK_TEST(taskq, thieves_take_half_rounded_up)
     }
 }
 
+SK_TEST(taskq, a_move_takes_half_as_far_as_there_is_room)
+{
+    for (uint32_t n = 0; n <= 9; n++) {
+        for (uint32_t there = 0; there <= 4; there++) {
+            sk_taskq from, to;
+            SK_EXPECT_EQ(sk_taskq_init(&from, 4, NULL, NULL), 0);
+            SK_EXPECT_EQ(sk_taskq_init_at(&to, 2, NULL, NULL, UINT64_MAX - 1), 0); /* four places, about to wrap */
+            push_run(&to, 100, 100 + there);
+            uint32_t moved = sk_min(sk_min((n + 1) / 2, 3u), 4 - there);
+            push_run(&from, 0, n);
+            SK_EXPECT_EQ(sk_taskq_try_move(&from, &to, 3), moved);
+            SK_EXPECT(sk_taskq_check(&from) && sk_taskq_check(&to));
+            take_run(&to, 100, 100 + there);
+            take_run(&to, 0, moved);
+            SK_EXPECT(sk_taskq_take(&to) == NULL);
+            take_run(&from, moved, n);
+            SK_EXPECT_EQ(sk_taskq_try_move(&from, &to, 3), 0);
+            sk_taskq_fini(&from);
+            sk_taskq_fini(&to);
+        }
+    }
+}
+
 SK_TEST(taskq, growth_that_fails_changes_nothing)
 {
     for (long n = 0; n < 2; n++) {
@@ -172,6 +195,36 @@ SK_TEST(taskq, check_sees_damage)
     sk_store_rlx(sk_taskq_slot(sk_load_rlx(&q.buffer), 1), item(1));
     sk_store_rlx(&q.top, 3u); /* past bottom */
     SK_EXPECT(!sk_taskq_check(&q));
+    sk_store_rlx(&q.top, 0u);
+    sk_store_rlx(&q.bottom, 5u); /* more than there is room for */
+    SK_EXPECT(!sk_taskq_check(&q));
+    sk_store_rlx(&q.bottom, 2u);
+    SK_EXPECT(sk_taskq_check(&q));
+    q.top_seen = (uint64_t)-3; /* push would write over items that it has not seen go */
+    SK_EXPECT(!sk_taskq_check(&q));
+    q.top_seen = 1; /* ahead of top */
+    SK_EXPECT(!sk_taskq_check(&q));
+    q.top_seen = 0;
+    sk_load_rlx(&q.buffer)->mask = 2; /* no power of two less one */
+    SK_EXPECT(!sk_taskq_check(&q));
+    sk_load_rlx(&q.buffer)->mask = UINT64_MAX; /* a capacity of 2^64, which reads as 0 */
+    SK_EXPECT(!sk_taskq_check(&q));
+    sk_taskq_fini(&q);
+    SK_EXPECT(!sk_taskq_check(&q)); /* no buffer */
+}
+
+/* Full at its largest: no array of 2^31 items is asked for. */
+SK_TEST(taskq, does_not_grow_for_ever)
+{
+    sk_taskq q;
+    SK_EXPECT_EQ(sk_taskq_init(&q, 2, NULL, NULL), 0);
+    push_run(&q, 0, 2);
+    sk_taskq_buffer *buffer = sk_load_rlx(&q.buffer);
+    buffer->mask = (1ull << SK_TASKQ_LOG2_MAX) - 1;
+    SK_EXPECT_EQ(sk_taskq_grow(&q, 0, 2), -ENOMEM);
+    SK_EXPECT(sk_load_rlx(&q.buffer) == buffer && q.kept == NULL);
+    buffer->mask = 3;
+    take_run(&q, 0, 2);
     sk_taskq_fini(&q);
 }
 
@@ -292,6 +345,43 @@ SK_TEST(jobring, drain_oldest_first)
     SK_EXPECT(sk_jobring_pop(&ring) == NULL);
     SK_EXPECT(sk_jobring_check(&ring));
     sk_jobring_fini(&ring);
+}
+
+SK_TEST(jobring, steals_nothing_from_nothing)
+{
+    sk_jobring ring;
+    SK_EXPECT_EQ(sk_jobring_init(&ring, 3), 0);
+    SK_EXPECT(sk_jobring_steal(&ring) == NULL);
+    SK_EXPECT_EQ(sk_jobring_push(&ring, item(4)), 0);
+    SK_EXPECT_EQ(number(sk_jobring_steal(&ring)), 4);
+    SK_EXPECT(sk_jobring_steal(&ring) == NULL);
+    sk_jobring_fini(&ring);
+}
+
+SK_TEST(jobring, check_sees_damage)
+{
+    sk_jobring ring;
+    SK_EXPECT_EQ(sk_jobring_init(&ring, 2), 0);
+    for (uint64_t i = 0; i < 2; i++) SK_EXPECT_EQ(sk_jobring_push(&ring, item(i)), 0);
+    SK_EXPECT(sk_jobring_check(&ring));
+    sk_store_rlx(sk_jobring_slot(&ring, 1), (void *)NULL); /* a lost item */
+    SK_EXPECT(!sk_jobring_check(&ring));
+    sk_store_rlx(sk_jobring_slot(&ring, 1), item(1));
+    sk_store_rlx(&ring.top, 3u); /* past bottom */
+    SK_EXPECT(!sk_jobring_check(&ring));
+    sk_store_rlx(&ring.top, 0u);
+    sk_store_rlx(&ring.bottom, 5u); /* more than there is room for */
+    SK_EXPECT(!sk_jobring_check(&ring));
+    sk_store_rlx(&ring.bottom, 2u);
+    ring.top_seen = 1; /* ahead of top */
+    SK_EXPECT(!sk_jobring_check(&ring));
+    ring.top_seen = 0;
+    ring.mask = 2; /* no power of two less one */
+    SK_EXPECT(!sk_jobring_check(&ring));
+    ring.mask = 3;
+    SK_EXPECT(sk_jobring_check(&ring));
+    sk_jobring_fini(&ring);
+    SK_EXPECT(!sk_jobring_check(&ring));
 }
 
 /* ---- the inbox ---- */
