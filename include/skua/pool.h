@@ -51,7 +51,8 @@ SKUA_API int skua_pool_try_submit(skua_pool *pool, skua_fn *fn, void *arg);
 /*
  * Waits until every accepted task has ended, at most `timeout` ns.
  * Returns 0; -ETIMEDOUT; -EDEADLK: called from a task of this pool;
- * -ECANCELED: the calling task was cancelled; -ESHUTDOWN: the pool was released.
+ * -ECANCELED: the calling task was cancelled; -ENOMEM: no memory to wait with;
+ * -ESHUTDOWN: the pool was released.
  * Context: any thread; may park.
  */
 SKUA_API int skua_pool_wait(skua_pool *pool, uint64_t timeout);
@@ -59,8 +60,8 @@ SKUA_API int skua_pool_wait(skua_pool *pool, uint64_t timeout);
 /*
  * Refuses new tasks, waits until every accepted one has ended, frees the pool.
  * Returns 0; -EDEADLK: called from a task of this pool; -ESHUTDOWN: released
- * already; -ECANCELED: the calling task was cancelled (the pool stays closed to
- * new tasks; call again).
+ * already; -ECANCELED, -ENOMEM: the calling task was cancelled, or there is no
+ * memory to wait with (the pool stays closed to new tasks; call again).
  * Context: any thread; may park.
  */
 SKUA_API int skua_pool_release(skua_pool *pool);

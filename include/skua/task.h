@@ -12,6 +12,9 @@
  * Errors that every call may return and that are not repeated below:
  *   -EINVAL   a NULL function, an option out of range
  *   -ECHILD   the process is a fork(2)ed child; runtimes do not survive a fork
+ * and every call that may park:
+ *   -ENOMEM   there is no memory to wait with (a stack for the others to go on
+ *             on, a foreign thread's record); nothing has been lost, call again
  */
 #ifndef SKUA_TASK_H
 #define SKUA_TASK_H

@@ -2,12 +2,13 @@
  * atomic.h: the only place where raw C11 (or C++11) atomics stand.
  *
  * The name of each operation carries its memory order, so that a reader sees
- * the order at the call and a script can list every ordered access.  Three
+ * the order at the call and a script can list every ordered access.  Four
  * builds share this file:
  *
  *   normal       C11 <stdatomic.h>; each name is exactly one C11 operation
  *   TSan         fences become read-modify-writes that ThreadSanitizer sees
  *   C++ (Relacy) std::atomic, which relacy_std.hpp replaces by its own
+ *   simulator    each operation is a call into tests/sim, see base/sim.h
  *
  * Rule of the house: every call whose name ends in anything but `rlx` has a
  * label comment, e.g.  [DQ-R1] release; pairs with [DQ-A2] in sk_taskq_steal.
@@ -35,6 +36,41 @@
 #define sk_cas_(p, e, v, o, f) ((p)->compare_exchange_strong(*(e), (v), (o), (f)))
 #define sk_fence_(o) std::atomic_thread_fence(o)
 #define sk_compiler_barrier_() std::atomic_signal_fence(std::memory_order_seq_cst)
+#elif defined(SK_SIM)
+#include "base/sim.h"
+#include <stdatomic.h>
+#define sk_atomic(T) _Atomic(T)
+#define SK_MO(order) memory_order_##order
+#define sk_value_of_(p) __typeof__(atomic_load_explicit((p), memory_order_relaxed))
+#define sk_load_(p, o)                                                                                                 \
+    __extension__({                                                                                                    \
+        sk_value_of_(p) out_;                                                                                          \
+        sk_sim_load((p), &out_, sizeof out_, (o));                                                                     \
+        out_;                                                                                                          \
+    })
+#define sk_store_(p, v, o)                                                                                             \
+    __extension__({                                                                                                    \
+        const sk_value_of_(p) in_ = (v);                                                                               \
+        sk_sim_store((p), &in_, sizeof in_, (o));                                                                      \
+    })
+#define sk_rmw_(p, operation, v, o)                                                                                    \
+    __extension__({                                                                                                    \
+        const sk_value_of_(p) in_ = (v);                                                                               \
+        sk_value_of_(p) out_;                                                                                          \
+        sk_sim_rmw((p), (operation), &in_, &out_, sizeof in_, (o));                                                    \
+        out_;                                                                                                          \
+    })
+#define sk_xchg_(p, v, o) sk_rmw_((p), SK_SIM_XCHG, (v), (o))
+#define sk_add_(p, v, o) sk_rmw_((p), SK_SIM_ADD, (v), (o))
+#define sk_sub_(p, v, o) sk_rmw_((p), SK_SIM_SUB, (v), (o))
+#define sk_or_(p, v, o) sk_rmw_((p), SK_SIM_OR, (v), (o))
+#define sk_and_(p, v, o) sk_rmw_((p), SK_SIM_AND, (v), (o))
+#define sk_cas_(p, e, v, o, f)                                                                                         \
+    __extension__({                                                                                                    \
+        const sk_value_of_(p) in_ = (v);                                                                               \
+        sk_sim_cas((p), (e), &in_, sizeof in_, (o));                                                                   \
+    })
+#define sk_fence_(o) sk_sim_fence(o)
 #else
 #include <stdatomic.h>
 #define sk_atomic(T) _Atomic(T)
@@ -114,6 +150,10 @@ extern sk_atomic(unsigned) sk_tsan_fence_word; /* TSan sees the order of read-mo
 #if defined(SK_MODEL) || defined(SK_TSAN) || defined(__cplusplus)
 #define sk_fence_light() sk_fence_sc()
 #define sk_fence_heavy() sk_fence_sc()
+#elif defined(SK_SIM)
+void sk_membarrier_heavy(void); /* of tests/sim: every strand executes a full fence */
+#define sk_fence_light() sk_sim_fence_light()
+#define sk_fence_heavy() sk_membarrier_heavy()
 #else
 extern int sk_membarrier_works; /* set once before the first worker starts */
 void sk_membarrier_heavy(void); /* src/os/membarrier.c */
@@ -125,6 +165,8 @@ void sk_membarrier_heavy(void); /* src/os/membarrier.c */
 static inline void sk_cpu_relax(void)
 {
 #if defined(SK_MODEL)
+#elif defined(SK_SIM)
+    sk_sim_relax();
 #elif defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)

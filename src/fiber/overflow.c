@@ -2,6 +2,7 @@
 #include "fiber/overflow.h"
 
 #include "base/atomic.h"
+#include "base/fault.h"
 #include "os/vm.h"
 
 #include <errno.h>
@@ -109,6 +110,7 @@ int sk_overflow_install(void)
     /* Read first: a fault between installing and remembering would not know whom to pass on to. */
     sigaction(SIGSEGV, NULL, &previous_segv);
     sigaction(SIGBUS, NULL, &previous_bus);
+    if (sk_fault(SK_FAULT_SIGNAL)) return -EINVAL;
     if (sigaction(SIGSEGV, &ours, NULL) < 0 || sigaction(SIGBUS, &ours, NULL) < 0) return -errno;
     return 0;
 }
@@ -124,8 +126,9 @@ int sk_overflow_thread_init(sk_overflow_thread *thread)
     if (err) return err;
     thread->bytes = bytes;
     stack = (stack_t){.ss_sp = thread->memory, .ss_size = bytes};
-    if (sigaltstack(&stack, NULL) == 0) return 0;
-    err = -errno;
+    bool refused = sk_fault(SK_FAULT_SIGNAL);
+    if (!refused && sigaltstack(&stack, NULL) == 0) return 0;
+    err = refused ? -ENOMEM : -errno;
     sk_vm_release(thread->memory, bytes);
     *thread = (sk_overflow_thread){0};
     return err;

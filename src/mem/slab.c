@@ -6,7 +6,6 @@
 #include "os/vm.h"
 
 #include <errno.h>
-#include <string.h>
 
 #ifdef SK_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -32,11 +31,39 @@ struct sk_slab_chunk {
     magazine magazines[];       /* one for each object; the pages of those never first are never touched */
 };
 
+#ifdef SK_FAULTS
+static sk_atomic(sk_slab *) slabs_made[16]; /* any thread: filled in order; the process has five, tests a few more */
+
+static void remember(sk_slab *slab)
+{
+    sk_slab *none = NULL;
+    for (size_t i = 0; i < sk_array_len(slabs_made); i++, none = NULL)
+        if (sk_load_rlx(&slabs_made[i]) == slab || sk_cas_rlx(&slabs_made[i], &none, slab)) return;
+}
+
+uint64_t sk_slab_out(void)
+{
+    uint64_t out = 0;
+    for (size_t i = 0; i < sk_array_len(slabs_made); i++) {
+        sk_slab *slab = sk_load_rlx(&slabs_made[i]);
+        sk_slab_numbers numbers;
+        if (!slab || !slab->table) continue;
+        sk_slab_stats(slab, &numbers);
+        out += numbers.carved - numbers.depot;
+    }
+    return out;
+}
+#else
+#define remember(slab) ((void)0)
+#endif
+
 int sk_slab_init(sk_slab *slab, size_t object_size, size_t link)
 {
     if (object_size < 8 || object_size > CHUNK_BYTES / 16) return -EINVAL;
     if (link % sizeof(void *) || link > object_size - sizeof(void *)) return -EINVAL;
-    memset(slab, 0, sizeof *slab);
+    sk_store_rlx(&slab->depot.head, UINT64_C(0));
+    sk_store_rlx(&slab->depot_objects, UINT64_C(0));
+    sk_store_rlx(&slab->open, 0u);
     size_t size = sk_round_up(object_size, SK_CACHE_LINE);
     size_t room = CHUNK_BYTES - sizeof(sk_slab_chunk) - SK_CACHE_LINE;
     slab->object_size = (uint32_t)size;
@@ -46,7 +73,8 @@ int sk_slab_init(sk_slab *slab, size_t object_size, size_t link)
     slab->first = (uint32_t)sk_round_up(head, SK_CACHE_LINE);
     void *table = NULL;
     int err = sk_vm_reserve(&table, TABLE_BYTES, sk_vm_page(), 0);
-    slab->table = err ? NULL : table;
+    slab->table = err ? NULL : (sk_atomic(sk_slab_chunk *) *)table;
+    if (!err) remember(slab);
     return err;
 }
 
@@ -96,8 +124,9 @@ static void *object_of(sk_slab *slab, uint32_t id)
     return chunk + (size_t)(id & ((1u << LINE_BITS) - 1)) * SK_CACHE_LINE;
 }
 
-static sk_tagstack_link *link_of(void *slab, uint32_t id)
+static sk_tagstack_link *link_of(void *ctx, uint32_t id)
 {
+    sk_slab *slab = (sk_slab *)ctx;
     return &magazine_of(slab, object_of(slab, id))->next;
 }
 
@@ -126,7 +155,7 @@ static sk_slab_chunk *chunk_open(sk_slab *slab, uint32_t number)
     void *memory = NULL;
     if (chunk || number >= SK_SLAB_CHUNKS) return chunk;
     if (sk_vm_reserve(&memory, CHUNK_BYTES, CHUNK_BYTES, 0) < 0) return chunk_at(slab, number);
-    chunk = memory; /* zeroed: nothing carved */
+    chunk = (sk_slab_chunk *)memory; /* zeroed: nothing carved */
     chunk->number = number;
     /* [ME-R4] acquire-release; pairs with [ME-A6], and with itself in the loser, who goes on with the winner's chunk.
        Without it a thread could carve from a chunk whose number it does not see. */
@@ -171,9 +200,11 @@ static void *carve(sk_slab *slab, uint32_t *count)
 
 void sk_slab_cache_init(sk_slab_cache *cache, sk_slab *slab)
 {
-    memset(cache, 0, sizeof *cache);
+    cache->loaded = cache->full = NULL;
+    cache->in_loaded = 0;
     cache->slab = slab;
     cache->link = slab->link;
+    sk_store_rlx(&cache->held, 0u);
 }
 
 static void set_held(sk_slab_cache *cache)
@@ -254,7 +285,7 @@ bool sk_slab_check(sk_slab *slab)
     sk_slab_numbers numbers;
     sk_slab_stats(slab, &numbers);
     uint64_t found = 0;
-    uint8_t *seen = sk_heap_zalloc(numbers.chunks + 1, slab->per_chunk);
+    uint8_t *seen = (uint8_t *)sk_heap_zalloc(numbers.chunks + 1, slab->per_chunk);
     bool ok = seen != NULL;
     uint32_t id = (uint32_t)sk_load_rlx(&slab->depot.head);
     for (; ok && id; id = sk_load_rlx(link_of(slab, id))) {

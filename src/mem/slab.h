@@ -22,11 +22,15 @@
 #include "base/base.h"
 #include "mem/tagstack.h"
 
+#ifdef SK_MODEL /* few enough that a model comes to the end of each */
+enum { SK_SLAB_MAGAZINE = 2, SK_SLAB_CHUNK_SHIFT = 10, SK_SLAB_CHUNKS = 2 };
+#else
 enum {
     SK_SLAB_MAGAZINE = 64,
     SK_SLAB_CHUNK_SHIFT = 20, /* chunks of 1 MiB, aligned to their size */
     SK_SLAB_CHUNKS = 1 << 18, /* at most 256 GiB of objects */
 };
+#endif
 
 typedef struct sk_slab_chunk sk_slab_chunk;
 
@@ -112,6 +116,11 @@ static inline uint32_t sk_slab_cache_held(const sk_slab_cache *cache)
 void sk_slab_each(sk_slab *slab, void (*fn)(void *object, void *ctx), void *ctx);
 
 void sk_slab_stats(sk_slab *slab, sk_slab_numbers *out);
+
+#ifdef SK_FAULTS
+/* At rest: objects of all slabs of the process that are in no depot: in use, or in some thread's cache. */
+uint64_t sk_slab_out(void);
+#endif
 
 /* At rest: the depot's chains are whole, agree with the counter, and hold no object twice. */
 bool sk_slab_check(sk_slab *slab);

@@ -1,12 +1,14 @@
 /* fork.c: notices that this process is the child of a fork. */
 #include "os/fork.h"
+#include "base/fault.h"
+#include "os/once.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 sk_atomic(bool) sk_os_forked;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int watch_error; /* W: once, before any reader */
+static sk_once once;
 
 /* Runs in the child's only thread, before fork returns there. */
 static void mark_child(void)
@@ -14,13 +16,10 @@ static void mark_child(void)
     sk_store_rlx(&sk_os_forked, true);
 }
 
-static void install(void)
-{
-    watch_error = -pthread_atfork(NULL, NULL, mark_child);
-}
-
 int sk_fork_watch(void)
 {
-    pthread_once(&once, install);
-    return watch_error;
+    if (!sk_once_begin(&once)) return 0;
+    int error = sk_fault(SK_FAULT_ATFORK) ? -ENOMEM : -pthread_atfork(NULL, NULL, mark_child);
+    sk_once_end(&once, error == 0);
+    return error;
 }

@@ -19,8 +19,11 @@
 sk_noinline int sk_futex_wait(sk_atomic(uint32_t) * word, uint32_t expected, uint64_t deadline_ns)
 {
 #ifdef SK_FAULTS
-    /* In turn as after a signal and as after a wake that was meant for somebody else. */
-    if (sk_fault(SK_FAULT_FUTEX)) return sk_fault_count(SK_FAULT_FUTEX) % 2 ? -EINTR : 0;
+    /* In turn as after a signal and as after a wake that was meant for somebody else. Time passes all the same. */
+    if (sk_fault(SK_FAULT_FUTEX)) {
+        if (sk_clock_ns() >= deadline_ns) return -ETIMEDOUT;
+        return sk_fault_count(SK_FAULT_FUTEX) % 2 ? -EINTR : 0;
+    }
 #endif
     struct timespec until;
     struct timespec *limit = NULL;

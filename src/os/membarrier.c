@@ -5,6 +5,7 @@
 #include "os/membarrier.h"
 #include "base/atomic.h"
 #include "base/base.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -33,8 +34,8 @@ static long membarrier(int command)
 /* The trial call matters: a kernel or an emulator may accept the registration alone. */
 static void register_process(void)
 {
-    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0) return;
-    if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) return;
+    if (sk_fault(SK_FAULT_BARRIER) || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0) return;
+    if (sk_fault(SK_FAULT_BARRIER) || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) return;
     sk_membarrier_works = 1;
 }
 
@@ -44,10 +45,20 @@ bool sk_membarrier_init(void)
     return sk_membarrier_works != 0;
 }
 
+/* The quick way; false while the kernel is short of memory, the only documented passing failure. */
+static bool expedited(void)
+{
+    if (sk_fault(SK_FAULT_BARRIER)) return false;
+    if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0) return true;
+    if (errno != ENOMEM) sk_panic("membarrier: error %d after a successful registration", errno);
+    return false;
+}
+
 /*
  * Once the light side has dropped its fence there is no way back to a plain
- * fence here, so the call is repeated while the kernel is short of memory (the
- * only documented passing failure), and anything else is a panic.
+ * fence here.  When the quick way is short of memory, the slow one (milliseconds,
+ * but it needs none, and no registration) does; where the kernel lacks that
+ * (nohz_full), both are tried until one does it.
  */
 sk_noinline void sk_membarrier_heavy(void)
 {
@@ -58,8 +69,5 @@ sk_noinline void sk_membarrier_heavy(void)
         sk_fence_sc();
         return;
     }
-    while (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) {
-        if (errno != ENOMEM) sk_panic("membarrier: error %d after a successful registration", errno);
-        sched_yield();
-    }
+    while (!expedited() && membarrier(MEMBARRIER_CMD_GLOBAL) != 0) sched_yield();
 }

@@ -23,6 +23,7 @@ typedef struct thread_start {
 
 void sk_thread_tighten_slack(void)
 {
+    if (sk_fault(SK_FAULT_PRCTL)) return;
     (void)prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0); /* on failure sleeps are late by 50 us, nothing worse */
 }
 
@@ -31,7 +32,7 @@ static void *thread_main(void *arg)
     thread_start start = *(thread_start *)arg;
     sk_heap_free(arg);
     sk_thread_tighten_slack();
-    (void)prctl(PR_SET_NAME, start.name, 0, 0, 0);
+    if (!sk_fault(SK_FAULT_PRCTL)) (void)prctl(PR_SET_NAME, start.name, 0, 0, 0);
     start.fn(start.arg);
     return NULL;
 }
@@ -50,14 +51,16 @@ static int create_masked(pthread_t *handle, const pthread_attr_t *attr, thread_s
     sigset_t helper, before;
     helper_mask(&helper);
     pthread_sigmask(SIG_SETMASK, &helper, &before);
-    int rc = pthread_create(handle, attr, thread_main, start);
+    int rc = sk_fault(SK_FAULT_THREAD) ? EAGAIN : pthread_create(handle, attr, thread_main, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -rc;
 }
 
+/* 0: the system's default, which is what `ulimit -s` says; but not less than we need. */
 static int set_stack(pthread_attr_t *attr, size_t stack_bytes)
 {
-    if (stack_bytes == 0) return 0;
+    size_t usual = 0;
+    if (stack_bytes == 0 && pthread_attr_getstacksize(attr, &usual) == 0 && usual >= LEAST_STACK) return 0;
     long page = sysconf(_SC_PAGESIZE);
     if (stack_bytes > SIZE_MAX / 2) return -ENOMEM;
     return -pthread_attr_setstacksize(attr, sk_round_up(sk_max(stack_bytes, (size_t)LEAST_STACK), (size_t)page));
@@ -65,7 +68,6 @@ static int set_stack(pthread_attr_t *attr, size_t stack_bytes)
 
 int sk_thread_start(sk_thread *thread, size_t stack_bytes, const char *name, sk_thread_fn *fn, void *arg)
 {
-    if (sk_fault(SK_FAULT_THREAD)) return -EAGAIN;
     thread_start *start = sk_heap_alloc(sizeof *start);
     if (!start) return -ENOMEM;
     start->fn = fn;

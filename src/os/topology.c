@@ -17,11 +17,11 @@
 /* The whole file as a string; false when it cannot be read. */
 static bool read_text(const char *path, char *text, size_t size)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = sk_fault(SK_FAULT_FILE) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return false;
     size_t length = 0;
     while (length < size - 1) {
-        ssize_t n = read(file, text + length, size - 1 - length);
+        ssize_t n = sk_fault(SK_FAULT_FILE) ? -1 : read(file, text + length, size - 1 - length);
         if (n <= 0) break;
         length += (size_t)n;
     }
@@ -41,7 +41,7 @@ static bool read_in(const char *folder, const char *name, char *text, size_t siz
 unsigned sk_topology_affinity(void)
 {
     unsigned long mask[AFFINITY_WORDS] = {0};
-    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    long bytes = sk_fault(SK_FAULT_AFFINITY) ? -1 : syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
     unsigned processors = 0;
     for (size_t i = 0; bytes > 0 && i < (size_t)bytes / sizeof mask[0]; i++) {
         processors += (unsigned)__builtin_popcountl(mask[i]);

@@ -45,7 +45,7 @@ unsigned sk_parse_workers(const char *value)
 {
     if (!value || !isdigit((unsigned char)*value)) return SK_NO_LIMIT;
     long long n = positive(&value);
-    while (value && isspace((unsigned char)*value)) value++;
+    while (isspace((unsigned char)*value)) value++;
     return *value == 0 && n < INT_MAX ? (unsigned)n : SK_NO_LIMIT;
 }
 

@@ -63,7 +63,7 @@ int sk_vm_reserve(void **out, size_t bytes, size_t align, unsigned flags)
         start = (char *)sk_round_up((uintptr_t)base, align);
         size_t before = (size_t)(start - (char *)base);
         if (before) sk_vm_release(base, before);
-        if (slack > before) sk_vm_release(start + bytes, slack - before);
+        sk_vm_release(start + bytes, slack - before); /* never nothing: before < align */
     }
     /* A kernel without huge pages refuses; that is as good. */
     if (flags & SK_VM_SMALL_PAGES) (void)advise(start, bytes, MADV_NOHUGEPAGE);
@@ -75,7 +75,7 @@ void sk_vm_release(void *base, size_t bytes)
 {
     /* It can fail only when cutting a mapping in two exceeds their number; the addresses are lost then, nothing else.
      */
-    (void)munmap(base, bytes);
+    if (!sk_fault(SK_FAULT_MUNMAP)) (void)munmap(base, bytes);
 }
 
 int sk_vm_decommit(void *base, size_t bytes)
@@ -87,9 +87,9 @@ int sk_vm_decommit(void *base, size_t bytes)
 static long max_map_count(void)
 {
     char text[32] = "";
-    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    int fd = sk_fault(SK_FAULT_FILE) ? -1 : open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        ssize_t n = read(fd, text, sizeof text - 1);
+        ssize_t n = sk_fault(SK_FAULT_FILE) ? -1 : read(fd, text, sizeof text - 1);
         text[n > 0 ? n : 0] = '\0';
         close(fd);
     }

@@ -277,7 +277,7 @@ static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
 
 int skua_pool_create(skua_pool **out, const skua_pool_options *options)
 {
-    static const skua_pool_options none;
+    static const skua_pool_options none = {0};
     if (sk_unlikely(sk_forked())) return -ECHILD;
     if (!out) return -EINVAL;
     *out = NULL;

@@ -85,8 +85,15 @@ void sk_task_free(sk_task *t)
 {
     sk_state_free(&t->state);
     sk_local *local = sk_local_get();
-    sk_check(local != NULL);
-    sk_slab_free(local->worker ? &local->worker->tasks : &local->tasks, t);
+    if (sk_likely(local != NULL)) {
+        sk_slab_free(local->worker ? &local->worker->tasks : &local->tasks, t);
+        return;
+    }
+    /* A foreign thread for which no record can be had: straight to the depot, which needs no memory. */
+    sk_slab_cache cache;
+    sk_slab_cache_init(&cache, &sk_tasks);
+    sk_slab_free(&cache, t);
+    sk_slab_cache_flush(&cache);
 }
 
 /* ---- the end ---- */

@@ -89,6 +89,7 @@ static sk_noinline void wake_one(skua_runtime *rt)
             sk_worker *self = sk_worker_self();
             if (self) sk_count_rlx(&self->count.wakeups, 1u);
             ring(w);
+            sk_monitor_attend(rt); /* it may have been stopped in its sleep: see that it is watched from now on */
             return;
         }
         /* [ID-C2] sequentially consistent; pairs with [ID-C1]: gives the token back. Others may have seen it taken and
@@ -115,12 +116,12 @@ void sk_ring(skua_runtime *rt, sk_worker *w)
 {
     /* A woken worker takes itself for a searcher, so it must be counted as one. */
     sk_add_rlx(&rt->searching, 1u);
-    if (claim(rt, w->index)) {
+    if (claim(rt, w->index))
         ring(w);
-        return;
-    }
-    give_back(rt);
-    sk_monitor_attend(rt); /* it is awake, or somebody else has yet to ring it: see that this one is watched */
+    else
+        give_back(rt);
+    /* Whether it was awake, or is now, or somebody else has yet to ring it: see that it is watched. */
+    sk_monitor_attend(rt);
 }
 
 bool sk_anything_queued(skua_runtime *rt)

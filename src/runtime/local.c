@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "fiber/overflow.h"
 #include "os/clock.h"
 #include "os/fork.h"
@@ -70,15 +71,21 @@ static void describe_overflow(const sk_fiber *fiber, char *text, size_t size)
     }
 }
 
+static int make_key(void)
+{
+    if (sk_fault(SK_FAULT_KEY) || pthread_key_create(&foreign_key, (void (*)(void *))sk_local_free)) return -EAGAIN;
+    key_made = true;
+    return 0;
+}
+
 /* What an earlier try has made, stays. */
 static int init_process(void)
 {
     int error = sk_tasks.table ? 0 : sk_slab_init(&sk_tasks, sizeof(sk_task), offsetof(sk_task, link));
     if (!error && !locals.table) error = sk_slab_init(&locals, sizeof(sk_local), offsetof(sk_local, spare_link));
     if (!error) error = sk_fork_watch();
-    if (!error && !key_made && pthread_key_create(&foreign_key, (void (*)(void *))sk_local_free)) error = -EAGAIN;
+    if (!error && !key_made) error = make_key();
     if (error) return error;
-    key_made = true;
     sk_membarrier_init();
     sk_overflow_describe(describe_overflow);
     sk_overflow_install();
@@ -132,7 +139,7 @@ sk_local *sk_local_get(void)
     if (sk_likely(local != NULL)) return local;
     local = sk_local_new();
     if (!local) return NULL;
-    if (pthread_setspecific(foreign_key, local)) {
+    if (sk_fault(SK_FAULT_KEY) || pthread_setspecific(foreign_key, local)) {
         sk_local_free(local);
         return NULL;
     }

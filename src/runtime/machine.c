@@ -97,8 +97,10 @@ static void carry(sk_local *local, sk_worker *w)
 static sk_worker *wait_for_worker(sk_local *local)
 {
     for (;;) {
-        uint32_t seen = sk_load_rlx(&local->word);
-        /* [MA-A2] acquire; pairs with [MA-R2] in sk_carry: the worker and the loop that come with it. */
+        /* [MA-A5] acquire; pairs with [MA-R3]: who sees the bump sees what it was for. Without it we could read the
+           bumped word, but `assigned` as it was before, and sleep on that word with a worker waiting for us. */
+        uint32_t seen = sk_load_acq(&local->word);
+        /* [MA-A2] acquire; pairs with [MA-R2] in sk_recruit_assign: the worker and the loop that come with it. */
         sk_worker *w = sk_load_acq(&local->assigned);
         if (w) {
             sk_store_rlx(&local->assigned, (sk_worker *)NULL);
@@ -130,7 +132,7 @@ void sk_machine_main(void *arg)
 
 static void ring_thread(sk_local *local)
 {
-    /* [MA-R3] release; pairs with nothing but the futex: the words it announces have their own order. */
+    /* [MA-R3] release; pairs with [MA-A5] in wait_for_worker: `assigned` and `leave`. */
     sk_add_rel(&local->word, 1u);
     sk_futex_wake(&local->word, 1);
 }

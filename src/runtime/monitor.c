@@ -43,6 +43,8 @@ typedef struct watch {
     bool urgent;                     /* look again soon */
     bool quiet;                      /* somebody has tasks that are not announced */
     bool stay;                       /* no deep sleep */
+    bool overlooked;                 /* a batch is to be announced, and somebody has a token */
+    bool unheard;                    /* at the last look work was queued and nobody searched */
 } watch;
 
 void sk_monitor_ring(skua_runtime *rt)
@@ -115,17 +117,31 @@ static void free_runnext(sk_worker *w)
     if (t) sk_ready(NULL, t);
 }
 
+/* Somebody's batch has waited for long enough. Who holds a token passes it over, should it have been stopped: then it
+   takes a further wake-up, see relieve. */
+static void announce_for(watch *m)
+{
+    if (sk_load_rlx(&m->rt->searching))
+        m->overlooked = true;
+    else
+        sk_notify(m->rt);
+}
+
 static void look_at_carried(watch *m, sk_worker *w, uint64_t now)
 {
     uint64_t runs = sk_load_rlx(&w->count.dispatches);
-    bool stuck = runs == m->runs[w->index] && !sk_is_idle(m->rt, w);
-    m->runs[w->index] = runs;
     uint64_t due = sk_timers_next(&w->timers);
     bool overdue = due < now && now - due > OVERDUE_NS;
+    /* A sleeper has neither an overdue timer nor a runnext, unless it was stopped on its way to the sleep or from it.
+     */
+    bool late = overdue || sk_load_rlx(&w->runnext);
+    bool stuck = runs == m->runs[w->index] && (late || !sk_is_idle(m->rt, w));
+    m->runs[w->index] = runs;
+    m->stay |= late;
     if (overdue) sk_store_rlx(&w->poke, true);
     uint64_t quiet = sk_load_rlx(&w->quiet_since);
     if (quiet) m->quiet = true;
-    if (quiet && quiet + SK_QUIET_NS < now && sk_taskq_size(&w->queue)) sk_notify(m->rt);
+    if (quiet && quiet + SK_QUIET_NS < now && sk_taskq_size(&w->queue)) announce_for(m);
     if (!stuck) return;
     free_runnext(w);
     if (sk_taskq_size(&w->queue)) sk_notify(m->rt); /* perhaps queued without a word, by a yield */
@@ -176,10 +192,24 @@ static void give_memory_back(watch *m, uint64_t now)
     }
 }
 
-/* Whoever holds a searcher's token may have been stopped: no one else would be woken. */
+/* Whoever holds a searcher's token may have been stopped: no one else would be woken. Or whoever has published the work
+   has been stopped before it told anybody: then it lies there, and nobody searches, at two looks in a row. */
 static void relieve(watch *m)
 {
-    if (sk_load_rlx(&m->rt->searching) && sk_anything_queued(m->rt)) sk_force_wake(m->rt);
+    bool searching = sk_load_rlx(&m->rt->searching);
+    bool queued = m->overlooked || sk_anything_queued(m->rt);
+    if (queued && searching) sk_force_wake(m->rt);
+    if (queued && !searching && m->unheard) sk_notify(m->rt);
+    m->unheard = queued && !searching;
+}
+
+/* When a sleeper should have woken for a timer, and we look whether it has. */
+static uint64_t first_overdue(skua_runtime *rt)
+{
+    uint64_t due = SK_NEVER;
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
+        due = sk_min(due, sk_timers_next(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->timers));
+    return sk_deadline_after(due, 2 * OVERDUE_NS);
 }
 
 /* Nothing runs and nothing is left: sleep until somebody wakes up. False: there is something after all. */
@@ -191,7 +221,7 @@ static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
     sk_fence_sc();
     bool deep = sk_all_idle(rt) && !sk_anything_queued(rt) && sk_inject_is_empty(&rt->owing) &&
                 sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
-    if (deep) sk_futex_wait(&rt->monitor_word, seen, deadline);
+    if (deep) sk_futex_wait(&rt->monitor_word, seen, sk_min(deadline, first_overdue(rt)));
     sk_store_rlx(&rt->monitor_deep, 0u);
     return deep;
 }
@@ -211,26 +241,31 @@ static void nap(watch *m, uint32_t seen, uint64_t now)
     m->nap = m->urgent || woken == 0 ? NAP_SHORT_NS : sk_min(2 * m->nap, longest);
 }
 
+/* One look at everything, and the nap after it. */
+static void look(watch *m)
+{
+    skua_runtime *rt = m->rt;
+    /* [MO-A2] acquire; pairs with [MO-R2]. */
+    uint32_t seen = sk_load_acq(&rt->monitor_word);
+    uint64_t now = sk_clock_ns();
+    m->urgent = m->stay = m->quiet = m->overlooked = false;
+    sk_monitor_pay(rt);
+    look_at_workers(m, now);
+    m->stay |= sk_adjust_run(rt, now);
+    relieve(m);
+    sk_settle_retired(rt);
+    sk_reclaim(rt);
+    give_memory_back(m, now);
+    nap(m, seen, now);
+}
+
 void sk_monitor_main(void *arg)
 {
     skua_runtime *rt = (skua_runtime *)arg;
     watch m = {.rt = rt, .nap = NAP_SHORT_NS, .last_trim = sk_clock_ns()};
     sk_local_bind(rt->monitor);
     urcu_memb_register_thread();
-    while (sk_load_rlx(&rt->stopping) < SK_STOP_THREADS) {
-        /* [MO-A2] acquire; pairs with [MO-R2]. */
-        uint32_t seen = sk_load_acq(&rt->monitor_word);
-        uint64_t now = sk_clock_ns();
-        m.urgent = m.stay = m.quiet = false;
-        sk_monitor_pay(rt);
-        look_at_workers(&m, now);
-        m.stay |= sk_adjust_run(rt, now);
-        relieve(&m);
-        sk_settle_retired(rt);
-        sk_reclaim(rt);
-        give_memory_back(&m, now);
-        nap(&m, seen, now);
-    }
+    while (sk_load_rlx(&rt->stopping) < SK_STOP_THREADS) look(&m);
     urcu_memb_unregister_thread();
     sk_local_bind(NULL);
 }

@@ -193,7 +193,8 @@ int skua_yield(void)
 /* A thread of the program's own sleeps by itself. */
 static int sleep_thread(uint64_t deadline)
 {
-    sk_atomic(uint32_t) nobody = 0;
+    sk_atomic(uint32_t) nobody;
+    sk_store_rlx(&nobody, 0u); /* no initializer, so that it is C++ too, for the models */
     while (sk_clock_ns() < deadline) sk_futex_wait(&nobody, 0, deadline);
     return 0;
 }

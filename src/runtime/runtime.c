@@ -21,8 +21,38 @@ static sk_atomic(skua_runtime *) default_runtime;
 
 typedef struct sk_runtime_memory {
     void *link; /* the slab's */
+    sk_atomic(
+        uint32_t) visiting; /* calls under way that touch the workers; outlives the runtime, as its last go late */
     skua_runtime runtime;
 } sk_runtime_memory;
+
+static sk_runtime_memory *memory_of(skua_runtime *rt)
+{
+    return sk_container_of(rt, sk_runtime_memory, runtime);
+}
+
+bool sk_runtime_enter(skua_runtime *rt)
+{
+    /* [RT-C1] sequentially consistent; pairs with [SD-C2] and [RT-A2]: either whoever releases the runtime counts us
+       and waits, or we see that it is released. */
+    sk_add_sc(&memory_of(rt)->visiting, 1u);
+    /* [RT-A3] sequentially consistent; pairs with [SD-C2]: a relaxed look could come before the count. */
+    if (sk_likely(sk_load_sc(&rt->magic) == SK_RUNTIME_LIVE)) return true;
+    sk_runtime_exit(rt);
+    return false;
+}
+
+void sk_runtime_exit(skua_runtime *rt)
+{
+    /* [RT-R2] release; pairs with [RT-A2]: we touch the workers no more. */
+    sk_sub_ar(&memory_of(rt)->visiting, 1u);
+}
+
+bool sk_runtime_is_visited(skua_runtime *rt)
+{
+    /* [RT-A2] sequentially consistent; pairs with [RT-C1], and as an acquire with [RT-R2]. One of them is ourselves. */
+    return sk_load_sc(&memory_of(rt)->visiting) > 1;
+}
 
 static bool slab_is_there(void)
 {
@@ -50,7 +80,7 @@ void sk_runtime_forget(skua_runtime *rt)
     sk_store_rlx(&rt->magic, SK_RUNTIME_RELEASED);
     sk_slab_cache cache;
     sk_slab_cache_init(&cache, &runtimes);
-    sk_slab_free(&cache, sk_container_of(rt, sk_runtime_memory, runtime));
+    sk_slab_free(&cache, memory_of(rt));
     sk_slab_cache_flush(&cache);
 }
 

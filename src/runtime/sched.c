@@ -197,6 +197,7 @@ static bool steal_from(sk_worker *w, sk_worker *victim)
 static bool rob(sk_worker *w, uint64_t now)
 {
     bool won = false;
+    sk_store_rlx(&w->robbing, true);
     sk_rcu_enter();
     /* [SC-A3] acquire; pairs with [MO-R1] in the monitor, which published the table. */
     const sk_table *table = sk_load_acq(&w->runtime->table);
@@ -209,6 +210,7 @@ static bool rob(sk_worker *w, uint64_t now)
                                         sk_timers_help(w, victim, now));
     }
     sk_rcu_leave();
+    sk_store_rlx(&w->robbing, false);
     return won;
 }
 

@@ -20,6 +20,10 @@
  * Nobody is late.  Another thread that makes a task runnable here counts itself
  * in `visitors` while the task is still in its hands (sched.h, sk_visit), and is
  * gone before the workers are freed.
+ *
+ * Several may stop and release a runtime at once.  Each is between
+ * sk_runtime_enter and _exit; one of those that release wins `magic`, which ends
+ * the waits of the others, and frees when they have left.
  */
 #include "runtime/shutdown.h"
 
@@ -34,7 +38,10 @@
 #include "runtime/monitor.h"
 #include "runtime/sched.h"
 
-enum { LOOK_NS = 2000000 /* between two looks for tasks that were made while we marked the others */ };
+enum {
+    LOOK_NS = 2000000, /* between two looks for tasks that were made while we marked the others */
+    LEAVE_NS = 50000   /* between two looks whether other callers have left */
+};
 
 static uint64_t sum_ended(skua_runtime *rt)
 {
@@ -114,10 +121,21 @@ static uint64_t mark_all(skua_runtime *rt)
     return end + sk_max((uint64_t)LOOK_NS, 10 * (end - begin));
 }
 
-/* True when no task lives; false at the deadline. */
+/* Waits until `look`, or for the progress that changes `seen`. A task parks; when it may not (it is cancelled, or no
+   stack is left) it blocks its thread as any other caller does, and its worker is taken over if there is work. */
+static void rest(skua_runtime *rt, uint32_t seen, uint64_t now, uint64_t look)
+{
+    sk_worker *w = sk_worker_self();
+    if (w && w->task && skua_sleep(look - now) == 0) return;
+    bool bracketed = skua_blocking_begin() == 0;
+    sk_futex_wait(&rt->stop_word, seen, look);
+    if (bracketed) skua_blocking_end();
+}
+
+/* True when no task lives, also because another has released the runtime; false at the deadline. */
 static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
 {
-    for (uint64_t next_mark = 0;;) {
+    for (uint64_t next_mark = 0; sk_load_rlx(&rt->magic) == SK_RUNTIME_LIVE;) {
         /* [SD-A4] acquire; pairs with [SD-R1]. */
         uint32_t seen = sk_load_acq(&rt->stop_word);
         if (sk_clock_ns() >= next_mark) next_mark = mark_all(rt);
@@ -125,12 +143,9 @@ static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
         uint64_t now = sk_clock_ns();
         if (now >= deadline) return false;
         uint64_t look = sk_min(now + LOOK_NS, deadline);
-        sk_worker *w = sk_worker_self();
-        if (w && w->task)
-            skua_sleep(look - now);
-        else
-            sk_futex_wait(&rt->stop_word, seen, look);
+        rest(rt, seen, now, look);
     }
+    return true;
 }
 
 static void stop_at_least(skua_runtime *rt, uint32_t step)
@@ -162,10 +177,15 @@ int skua_runtime_stop(skua_runtime *rt, uint64_t timeout)
     int error = check_stoppable(rt);
     if (error) return error;
     uint64_t deadline = sk_deadline_after(sk_clock_ns(), timeout);
+    if (!sk_runtime_enter(rt)) return -ESHUTDOWN;
     stop_at_least(rt, SK_STOP_OUTSIDE);
-    if (wait_for_tasks(rt, deadline)) return 0;
-    stop_at_least(rt, SK_STOP_CANCEL);
-    return wait_for_tasks(rt, 0) ? 0 : -ETIMEDOUT;
+    bool ended = wait_for_tasks(rt, deadline);
+    if (!ended) {
+        stop_at_least(rt, SK_STOP_CANCEL);
+        ended = wait_for_tasks(rt, 0);
+    }
+    sk_runtime_exit(rt);
+    return ended ? 0 : -ETIMEDOUT;
 }
 
 /* ---- the threads ---- */
@@ -201,20 +221,37 @@ void sk_stop_threads(skua_runtime *rt)
         sk_timers_help(NULL, sk_load_rlx(&rt->workers[i]), sk_clock_ns());
 }
 
+/* The others who have entered see that it is released, and leave. */
+static void wait_for_visitors(skua_runtime *rt)
+{
+    while (sk_runtime_is_visited(rt)) {
+        sk_stop_progress_slow(rt);
+        uint64_t now = sk_clock_ns();
+        rest(rt, sk_load_rlx(&rt->stop_word), now, now + LEAVE_NS); /* they may be tasks of our own worker */
+    }
+}
+
 int skua_runtime_release(skua_runtime *rt)
 {
     int error = check_stoppable(rt);
     if (error) return error;
+    if (!sk_runtime_enter(rt)) return -ESHUTDOWN;
     stop_at_least(rt, SK_STOP_OUTSIDE);
     while (!wait_for_tasks(rt, SK_NEVER)) {
     }
     uint64_t live = SK_RUNTIME_LIVE;
-    /* [SD-C2] acquire-release; pairs with itself: of several that release at once, one frees. */
-    if (!sk_cas_ar(&rt->magic, &live, SK_RUNTIME_RELEASED)) return -ESHUTDOWN;
+    /* [SD-C2] sequentially consistent; pairs with itself: of several that release at once, one frees; and with
+       [RT-C1]: who enters later sees it. */
+    if (!sk_cas_sc(&rt->magic, &live, SK_RUNTIME_RELEASED)) {
+        sk_runtime_exit(rt);
+        return -ESHUTDOWN;
+    }
+    wait_for_visitors(rt);
     /* [SD-A7] acquire; pairs with [SC-R4]: those who made our last tasks runnable are on their way out. */
     while (sk_load_acq(&rt->visitors)) sched_yield();
     sk_stop_threads(rt);
     sk_workers_free(rt);
+    sk_runtime_exit(rt);
     sk_runtime_forget(rt);
     return 0;
 }

@@ -19,6 +19,14 @@ uint64_t sk_live_tasks(skua_runtime *rt);
 /* 0; -EINVAL for NULL; -ESHUTDOWN when released; -ECHILD in a forked child. What every public call asks first. */
 int sk_runtime_check(skua_runtime *rt);
 
+/* Around what a thread does to the workers of a runtime that others may be releasing. False: it is released, and there
+   is nothing to exit from (runtime.c). */
+bool sk_runtime_enter(skua_runtime *rt);
+void sk_runtime_exit(skua_runtime *rt);
+
+/* Whether others than the caller, who has entered, are between the two. */
+bool sk_runtime_is_visited(skua_runtime *rt);
+
 /* Frees the memory of a runtime without threads and workers (runtime.c). */
 void sk_runtime_forget(skua_runtime *rt);
 

@@ -76,7 +76,7 @@ int skua_spawn_batch(skua_task *out, size_t n, skua_fn *fn, void *const *args)
     caller c;
     int error = look_at_caller(&c, NULL);
     if (error) return error;
-    bool inside = c.w && c.w->runtime == c.rt;
+    bool inside = c.w != NULL; /* then the runtime is its own */
     size_t made = 0;
     for (; made < n; made++) {
         sk_task *t = sk_task_new(c.local, &c.rt->owner, fn, args ? args[made] : NULL, out != NULL, SK_ACTIVE, &error);

@@ -130,6 +130,7 @@ int skua_runtime_stats(skua_runtime *rt, skua_stats *out, skua_worker_stats *eac
     int error = sk_runtime_check(rt);
     if (error) return error;
     if (!out) return -EINVAL;
+    if (!sk_runtime_enter(rt)) return -ESHUTDOWN;
     *out = (skua_stats){0};
     sums s = take_sums(rt);
     give_tasks(out, &s);
@@ -139,5 +140,6 @@ int skua_runtime_stats(skua_runtime *rt, skua_stats *out, skua_worker_stats *eac
     out->grown = sk_load_rlx(&rt->grown);
     out->shrunk = sk_load_rlx(&rt->shrunk);
     out->handoffs = sk_load_rlx(&rt->handoffs);
+    sk_runtime_exit(rt);
     return (int)out->workers;
 }

@@ -88,9 +88,11 @@ static inline uint64_t sk_join_look(const sk_join *j)
 static inline bool sk_join_move(sk_join *j, uint64_t from, const void *who, unsigned kind)
 {
     uint64_t to = (from >> SK_JOIN_TAG_SHIFT << SK_JOIN_TAG_SHIFT) | (uint64_t)(uintptr_t)who | kind;
-    /* [TJ-A2] acquire-release; pairs with [TJ-R1] both ways: the end sees the generation that the joiner noted in
-       itself; and who detaches a task that has just ended sees all that the end wrote before freeing it. */
-    return sk_cas_ar(&j->word, &from, to);
+    /* [TJ-A2] acquire-release at least; pairs with [TJ-R1] both ways: the end sees the generation that the joiner noted
+       in itself; and who detaches a task that has just ended sees all that the end wrote before freeing it.
+       Sequentially consistent because a deadline that cuts a joiner loose is an event too, as [TJ-R1]: either its look
+       at the joiner's state, [TS-A4], finds it parked, or the joiner's second look, [TJ-A1], finds the word moved. */
+    return sk_cas_sc(&j->word, &from, to);
 }
 
 /* Holder: the end. Returns the word before it: DETACHED: the caller frees the task; TASK, THREAD: wake the joiner. */

@@ -68,6 +68,7 @@ struct sk_worker {
     sk_atomic(uint64_t) quiet_since;              /* W: ns; when tasks were queued unannounced; 0: none */
     sk_atomic(bool) poke;                         /* monitor: look at your timers before the next task */
     sk_atomic(bool) retire;                       /* monitor: leave the table at the next look */
+    sk_atomic(bool) robbing;                      /* W: in a read section; a hint, see sk_reclaim */
     SK_LINE_ALIGNED sk_timers timers;             /* its holder, see timer/timers.h */
     SK_LINE_ALIGNED sk_counters count;            /* W */
 };
@@ -117,6 +118,7 @@ struct skua_runtime {
     sk_inject_link *spare_batch;   /* monitor: taken and not used yet */
     sk_stack_cache control_stacks; /* controller */
     sk_inject retired;             /* outgrown deque buffers, for the controller to free */
+    sk_table *replaced;            /* controller: tables to free */
     /* --- the end, see shutdown.c --- */
     SK_LINE_ALIGNED sk_inject owing; /* chores for the monitor */
     sk_atomic(uint32_t) visitors;    /* other threads that are making something runnable here */

@@ -4,7 +4,7 @@
  * Only the controller writes here.  A worker, once made, is never freed while
  * its runtime lives: after it has retired it stays VACANT, and is the first to
  * be carried again.  The table lists those that may have something to steal; it
- * is replaced as a whole, and the old one is freed after a grace period.
+ * is replaced as a whole, and the old one is freed after a grace period (sk_reclaim).
  *
  *   made -> CARRIED <-> LENT (in a blocking call)
  *              |          |
@@ -28,11 +28,26 @@ static void retire_buffer(void *ctx, sk_taskq_buffer *old)
     sk_inject_push(&rt->retired, (sk_inject_link *)(void *)old->room);
 }
 
+/* A thief that the kernel stops in its section would keep us waiting for the grace period, and nobody would be there
+   for those whom only the monitor can help. So we begin to wait when there is none, and come again when there is. */
+static bool thieves_about(skua_runtime *rt)
+{
+    bool found = false;
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n && !found; i++)
+        found = sk_load_rlx(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->robbing);
+    return found;
+}
+
 void sk_reclaim(skua_runtime *rt)
 {
+    if ((sk_inject_is_empty(&rt->retired) && !rt->replaced) || thieves_about(rt)) return;
     sk_inject_link *link = sk_inject_take(&rt->retired);
-    if (!link) return;
     sk_rcu_wait();
+    while (rt->replaced) {
+        sk_table *table = rt->replaced;
+        rt->replaced = table->next;
+        sk_heap_free(table);
+    }
     while (link) {
         sk_taskq_buffer *old = sk_container_of((void *)link, sk_taskq_buffer, room);
         link = link->next;
@@ -108,8 +123,8 @@ static int publish_table(skua_runtime *rt)
     /* [MO-R1] release; pairs with [SC-A3] in rob. Without it a thief could read a table that is not written yet. */
     sk_store_rel(&rt->table, table);
     if (!old) return 0;
-    sk_rcu_wait();
-    sk_heap_free(old);
+    old->next = rt->replaced;
+    rt->replaced = old;
     return 0;
 }
 

@@ -128,3 +128,14 @@ SK_TEST(adjust, validate)
     p.kind = (sk_adjust_kind)17;
     SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), -EINVAL);
 }
+
+/* A policy that this version does not know: as it is, but within the limits. */
+SK_TEST(adjust, an_unknown_policy_changes_nothing)
+{
+    static const row rows[] = {
+        {.now_ms = 0, .backlog = 50, .workers = 3, .cores = 4, .least = 1, .most = 8, .target = 3},
+        {.now_ms = 10, .backlog = 50, .workers = 9, .cores = 4, .least = 1, .most = 8, .target = 8},
+        {.now_ms = 20, .idle_ms = 90000, .workers = 1, .cores = 4, .least = 2, .most = 8, .target = 2},
+    };
+    run_table((sk_adjust_policy){.kind = (enum sk_adjust_kind)99}, rows, sk_array_len(rows));
+}

@@ -188,4 +188,57 @@ SK_TEST(bounded, check_sees_damage)
     sk_store_rlx(sk_bounded_slot(&q, 20), word); /* one from nowhere */
     SK_EXPECT(!sk_bounded_check(&q));
     sk_bounded_fini(&q);
+    SK_EXPECT(!sk_bounded_check(&q)); /* no array */
+}
+
+/* More items than the bound allows, however they got there. */
+SK_TEST(bounded, check_sees_too_many)
+{
+    sk_bounded q;
+    SK_EXPECT_EQ(sk_bounded_init(&q, 10), 0);
+    for (uint64_t i = 0; i < 10; i++) SK_EXPECT_EQ(sk_bounded_push(&q, item(i)), 0);
+    SK_EXPECT(sk_bounded_check(&q));
+    push_and_freeze(&q, 10, 10);
+    SK_EXPECT(!sk_bounded_check(&q));
+    sk_bounded_fini(&q);
+}
+
+/* A cursor may stay a little behind, for ever if its thread is frozen, but not a whole lag. */
+SK_TEST(bounded, check_sees_a_cursor_that_does_not_keep_up)
+{
+    sk_bounded q;
+    SK_EXPECT_EQ(sk_bounded_init(&q, 30), 0);
+    for (uint64_t i = 0; i < SK_BOUNDED_LAG; i++) {
+        SK_EXPECT(sk_bounded_check(&q));
+        push_and_freeze(&q, i, i);
+    }
+    SK_EXPECT(!sk_bounded_check(&q));
+    sk_store_rlx(&q.tail.hint, (uint64_t)SK_BOUNDED_LAG); /* the hint alone is not enough: it may be lost again */
+    SK_EXPECT(!sk_bounded_check(&q));
+    sk_store_rlx(&q.tail.sure, (uint64_t)SK_BOUNDED_LAG);
+    SK_EXPECT(sk_bounded_check(&q));
+    for (uint64_t i = 0; i < SK_BOUNDED_LAG; i++) {
+        SK_EXPECT(sk_bounded_check(&q));
+        sk_store_rlx(sk_bounded_slot(&q, i), sk_bounded_lap(&q, i) + 1); /* popped, and its popper frozen */
+    }
+    SK_EXPECT(!sk_bounded_check(&q));
+    sk_store_rlx(&q.head.sure, (uint64_t)SK_BOUNDED_LAG);
+    SK_EXPECT(sk_bounded_check(&q));
+    sk_bounded_fini(&q);
+}
+
+/* All pushers frozen before they moved the cursor, and the items popped: the counts go by the slots. */
+SK_TEST(bounded, counts_pass_frozen_pushers)
+{
+    sk_bounded q;
+    SK_EXPECT_EQ(sk_bounded_init(&q, 30), 0);
+    for (uint64_t i = 0; i < 5; i++) push_and_freeze(&q, i, i);
+    SK_EXPECT_EQ(sk_bounded_pushed(&q), 5);
+    SK_EXPECT(!sk_bounded_is_full_now(&q));
+    for (uint64_t i = 0; i < 3; i++) SK_EXPECT_EQ(number(sk_bounded_pop(&q)), i);
+    SK_EXPECT_EQ(sk_bounded_pushed(&q), 5);
+    SK_EXPECT_EQ(sk_bounded_popped(&q), 3);
+    SK_EXPECT_EQ(sk_bounded_size(&q), 0); /* a hint: the tail cursor is behind the head */
+    SK_EXPECT(!sk_bounded_is_empty(&q));
+    sk_bounded_fini(&q);
 }

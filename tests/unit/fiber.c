@@ -1,4 +1,5 @@
 /* unit/fiber.c: switches, what survives them, how deep a stack goes, and how it ends when it goes deeper. */
+#include "support/refuse.h"
 #include "support/test.h"
 
 #include "fiber/fiber.h"
@@ -6,8 +7,10 @@
 #include "mem/arena.h"
 #include "base/fault.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -549,6 +552,144 @@ SK_TEST(fiber, alternate_stack_comes_and_goes)
     SK_EXPECT(now.ss_flags & SS_DISABLE);
 }
 
+/* ---- faults that are not ours ---- */
+
+static char *volatile mended; /* W: the handler */
+
+/* As a garbage collector's or a pager's: what it is told about the fault is right, and the program goes on. */
+static void mend(int signal, siginfo_t *info, void *context)
+{
+    (void)signal, (void)context;
+    mended = (char *)info->si_addr;
+    if (mprotect((void *)((uintptr_t)mended & ~(uintptr_t)(sk_vm_page() - 1)), sk_vm_page(), PROT_READ | PROT_WRITE))
+        _exit(97);
+}
+
+static void mended_by_the_program(void)
+{
+    static sk_overflow_thread thread;
+    struct sigaction theirs = {.sa_sigaction = mend, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &theirs, NULL);
+    if (sk_overflow_thread_init(&thread) || sk_overflow_install() || sk_overflow_install()) _exit(98);
+    char *page = mmap(NULL, sk_vm_page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED || mprotect(page, sk_vm_page(), PROT_NONE)) _exit(98);
+    errno = 12345;
+    *(volatile char *)(page + 5) = 1;
+    if (errno != 12345 || mended != page + 5) _exit(96);
+    _exit(*(volatile char *)(page + 5) == 1 ? 42 : 95);
+}
+
+/* A page of a fiber's stack that is not its guard: whoever took it away had a reason. */
+static void within_a_stack(void)
+{
+    static sk_overflow_thread thread;
+    struct sigaction theirs = {.sa_sigaction = mend, .sa_flags = SA_SIGINFO};
+    job j = {0};
+    sigaction(SIGSEGV, &theirs, NULL);
+    if (sk_overflow_thread_init(&thread) || sk_overflow_install()) _exit(98);
+    char *page = sk_stack_base(&start(ping, &j, CLS)->stack) + 2 * sk_vm_page();
+    if (mprotect(page, sk_vm_page(), PROT_NONE)) _exit(98);
+    *(volatile char *)page = 1;
+    _exit(mended == page ? 42 : 95);
+}
+
+static void bus_handler(int signal)
+{
+    _exit(signal == SIGBUS ? 42 : 95);
+}
+
+/* Beyond the end of a mapped file. */
+static void bus(void)
+{
+    static sk_overflow_thread thread;
+    char name[] = "/tmp/skua-fiber-XXXXXX";
+    signal(SIGBUS, bus_handler);
+    if (sk_overflow_thread_init(&thread) || sk_overflow_install()) _exit(98);
+    int file = mkstemp(name);
+    if (file < 0 || unlink(name)) _exit(98);
+    char *page = mmap(NULL, sk_vm_page(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (page == MAP_FAILED) _exit(98);
+    *(volatile char *)page = 1;
+}
+
+static void ignored(void)
+{
+    static sk_overflow_thread thread;
+    signal(SIGSEGV, SIG_IGN);
+    if (sk_overflow_thread_init(&thread) || sk_overflow_install()) _exit(98);
+    wild_write();
+}
+
+SK_TEST(fiber, other_handlers_do_their_work)
+{
+    char said[4096];
+    void (*const ways[])(void) = {mended_by_the_program, within_a_stack, bus};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int status = in_child(ways[i], said, sizeof said);
+        SK_EXPECT(WIFEXITED(status));
+        SK_EXPECT_EQ(WEXITSTATUS(status), 42);
+        SK_EXPECT(strstr(said, "overflow") == NULL);
+    }
+    int status = in_child(ignored, said, sizeof said); /* the kernel does not let a true fault be ignored either */
+    SK_EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
+#if !SK_SANITIZED /* they make such calls themselves, and do not like it */
+/* 42: an error was told. 77: no seccomp here. */
+static void no_sigaction(long which)
+{
+    if (!sk_refuse(SYS_rt_sigaction, 0, (uint32_t)which, EPERM)) _exit(77);
+    _exit(sk_overflow_install() == -EPERM ? 42 : 95);
+}
+
+static void no_segv(void)
+{
+    no_sigaction(SIGSEGV);
+}
+
+static void no_bus(void)
+{
+    no_sigaction(SIGBUS);
+}
+
+static void no_altstack(void)
+{
+    sk_overflow_thread thread;
+    if (!sk_refuse(SYS_sigaltstack, SK_REFUSE_ANY, 0, EPERM)) _exit(77);
+    int error = sk_overflow_thread_init(&thread);
+    sk_overflow_thread_fini(&thread);
+    _exit(error == -EPERM && !thread.memory ? 42 : 95);
+}
+
+SK_TEST(fiber, a_kernel_that_refuses_is_told)
+{
+    char said[4096];
+    void (*const ways[])(void) = {no_segv, no_bus, no_altstack};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int status = in_child(ways[i], said, sizeof said);
+        SK_EXPECT(WIFEXITED(status));
+        if (WEXITSTATUS(status) != 77) SK_EXPECT_EQ(WEXITSTATUS(status), 42);
+    }
+}
+#endif
+
+static void nameless_overflow(void)
+{
+    static sk_overflow_thread thread;
+    job j = {0};
+    sk_fiber_adopt(&base);
+    if (sk_overflow_thread_init(&thread) || sk_overflow_install()) _exit(98);
+    go(&base, start(runs_away, &j, 0));
+}
+
+SK_TEST(fiber, overflow_without_a_name)
+{
+    char said[4096];
+    int status = in_child(nameless_overflow, said, sizeof said);
+    SK_EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    SK_EXPECT(strstr(said, "skua: stack overflow in task (unknown) on a 16 KiB stack\n") != NULL);
+}
+
 static void returns(void *arg)
 {
     (void)arg;
@@ -613,6 +754,54 @@ SK_TEST(fiber, canary_is_checked_at_the_switch)
     SK_EXPECT(strstr(said, "innocent passed") != NULL);
     SK_EXPECT(strstr(said, "overflow in task careless_function on a 64 KiB stack\n") != NULL);
 }
+
+SK_TEST(fiber, no_memory)
+{
+    job j = {0};
+    sk_fault_arm(SK_FAULT_MMAP, 1, true);
+    SK_EXPECT(sk_fiber_get(&cache, CLS, ping, &j) == NULL);
+    sk_fault_reset();
+    SK_EXPECT(sk_fiber_get(&cache, CLS, ping, &j) != NULL);
+}
+
+/* No alternate stack: an error, nothing kept, and the end of it is harmless. */
+SK_TEST(fiber, alternate_stack_is_refused)
+{
+    static const sk_fault_site site[] = {SK_FAULT_MMAP, SK_FAULT_SIGNAL};
+    sk_overflow_thread thread;
+    stack_t off = {.ss_flags = SS_DISABLE}, now;
+    SK_EXPECT_EQ(sigaltstack(&off, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        sk_fault_arm(site[i], 1, false);
+        SK_EXPECT_EQ(sk_overflow_thread_init(&thread), -ENOMEM);
+        SK_EXPECT(thread.memory == NULL && thread.bytes == 0);
+        sk_overflow_thread_fini(&thread);
+    }
+    sk_fault_reset();
+    SK_EXPECT(sigaltstack(NULL, &now) == 0 && (now.ss_flags & SS_DISABLE));
+    SK_EXPECT_EQ(sk_overflow_thread_init(&thread), 0);
+    sk_overflow_thread_fini(&thread);
+}
+
+#if !SK_SANITIZED /* they have a handler of their own */
+/* Without the handler an overflow is a plain segmentation fault, at the guard. */
+static void without_handler(void)
+{
+    job j = {0};
+    sk_fiber_adopt(&base);
+    go(&base, start(runs_away, &j, 1));
+}
+
+SK_TEST(fiber, handler_is_refused)
+{
+    char said[4096];
+    sk_fault_arm(SK_FAULT_SIGNAL, 1, false);
+    SK_EXPECT_EQ(sk_overflow_install(), -EINVAL);
+    int status = in_child(without_handler, said, sizeof said);
+    SK_EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    SK_EXPECT(said[0] == '\0');
+}
+#endif
 
 static void mprotect_overflow(void)
 {

@@ -255,6 +255,83 @@ SK_TEST(stack, no_huge_pages)
     if (maps) fclose(maps);
 }
 
+/* ---- the stacks' check must notice what it is there for ---- */
+
+/* `n` stacks of a class in the depot, as one batch; its head. */
+static uint32_t depot_of(unsigned cls, int n)
+{
+    sk_stack *s[SK_STACK_BATCH];
+    for (int i = 0; i < n; i++) s[i] = take(&cache, cls);
+    for (int i = 0; i < n; i++) sk_stack_put(&cache, s[i]);
+    sk_stack_cache_flush(&cache);
+    SK_EXPECT(sk_stack_check(cls));
+    return sk_stack_depot_head(cls, false);
+}
+
+static sk_stack *stack_of(uint32_t id)
+{
+    return sk_arena_head(sk_arena_base(id), sk_arena_index(id), sk_arena_class(id));
+}
+
+SK_TEST(stack, check_sees_damage_in_a_batch)
+{
+    uint32_t head = depot_of(CLS, 3), other = take(&second, 5)->id;
+    sk_stack *first = stack_of(head), *middle = first->next, *last = middle->next;
+    uint32_t id = middle->id;
+    const uint32_t wrong[] = {other, head, sk_arena_id(CLS, 7, 0), sk_arena_id(CLS, 0, 900), sk_arena_id(CLS, 1023, 5)};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        middle->id = wrong[i]; /* of another class, twice there, of no arena, never handed out */
+        SK_EXPECT(!sk_stack_check(CLS));
+    }
+    middle->id = id;
+    middle->cls = 5;
+    SK_EXPECT(!sk_stack_check(CLS));
+    middle->cls = CLS;
+    middle->next = NULL; /* one is lost */
+    SK_EXPECT(!sk_stack_check(CLS));
+    sk_arena_slot_of(head)->count = 2; /* and the batch does not even know it */
+    SK_EXPECT(!sk_stack_check(CLS));
+    sk_arena_slot_of(head)->count = 3;
+    middle->next = last;
+    SK_EXPECT(sk_stack_check(CLS));
+}
+
+SK_TEST(stack, check_sees_damage_among_the_cold)
+{
+    depot_of(CLS, 6);
+    SK_EXPECT_EQ(sk_stack_trim(CLS, 3), 3);
+    SK_EXPECT(sk_stack_check(CLS));
+    uint32_t head = sk_stack_depot_head(CLS, true), hot = sk_stack_depot_head(CLS, false);
+    sk_tagstack_link *link = &sk_arena_slot_of(head)->next;
+    uint32_t next = sk_load_rlx(link);
+    sk_store_rlx(link, 0u); /* two are lost */
+    SK_EXPECT(!sk_stack_check(CLS));
+    sk_store_rlx(link, hot); /* hot and cold at once */
+    SK_EXPECT(!sk_stack_check(CLS));
+    sk_store_rlx(link, take(&second, 4)->id);
+    SK_EXPECT(!sk_stack_check(CLS));
+    sk_store_rlx(link, next);
+    SK_EXPECT(sk_stack_check(CLS));
+}
+
+SK_TEST(stack, arenas_are_numbered_to_an_end)
+{
+    SK_EXPECT(sk_arena_at(CLS, SK_ARENAS - 1) == NULL && sk_arena_at(CLS, SK_ARENAS) == NULL);
+}
+
+SK_TEST(vm, what_is_no_page_is_refused)
+{
+    void *p;
+    size_t page = sk_vm_page();
+    SK_EXPECT_EQ(sk_vm_reserve(&p, 4 * page, page, 0), 0);
+#ifndef SK_VALGRIND
+    SK_EXPECT(sk_vm_decommit((char *)p + 1, page) < 0);
+#endif
+    sk_vm_release(p, 4 * page);
+    /* Nothing is mapped there: no guard stands, and none is taken for one. */
+    SK_EXPECT_EQ(sk_vm_guard((void *)(UINTPTR_MAX - 16 * page + 1), page), SK_VM_GUARD_CANARY);
+}
+
 SK_TEST(vm, reserve_aligned)
 {
     for (size_t align = 4096; align <= 16 << 20; align *= 16) {
@@ -384,9 +461,124 @@ SK_TEST(slab, check_notices_a_double_free)
     sk_slab_cache_flush(&others);
     SK_EXPECT(!sk_slab_check(&slab));
     sk_slab_fini(&slab);
+    sk_slab_fini(&slab); /* nothing is left of it */
+}
+
+/* A chain in the depot that leads to what is no free object of the slab. */
+SK_TEST(slab, check_notices_a_chain_that_goes_astray)
+{
+    static sk_slab strange;
+    static sk_slab_cache strangers;
+    slab_begin();
+    SK_EXPECT_EQ(sk_slab_init(&strange, sizeof(thing), offsetof(thing, link)), 0);
+    sk_slab_cache_init(&strangers, &strange);
+    sk_slab_numbers n;
+    char *first = sk_slab_alloc(&strangers), *in_second_chunk;
+    do {
+        in_second_chunk = sk_slab_alloc(&strangers);
+        sk_slab_stats(&strange, &n);
+    } while (n.chunks < 2);
+
+    thing *a = sk_slab_alloc(&things), *b = sk_slab_alloc(&things);
+    sk_slab_free(&others, a);
+    sk_slab_free(&others, b);
+    sk_slab_cache_flush(&others); /* b, then a */
+    SK_EXPECT(sk_slab_check(&slab) && b->link == a);
+    sk_slab_stats(&slab, &n);
+    void *wrong[] = {first, in_second_chunk, (char *)a + 64, (char *)a + n.carved * sizeof(thing)};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        b->link = wrong[i]; /* of another slab, twice; in the middle of an object; never handed out */
+        SK_EXPECT(!sk_slab_check(&slab));
+    }
+    b->link = NULL; /* one is lost */
+    SK_EXPECT(!sk_slab_check(&slab));
+    b->link = a;
+    SK_EXPECT(sk_slab_check(&slab));
+    sk_add_rlx(&slab.depot_objects, (uint64_t)1);
+    SK_EXPECT(!sk_slab_check(&slab));
+    sk_slab_fini(&slab);
+    sk_slab_fini(&strange);
 }
 
 #ifdef SK_FAULTS
+static long max_map_count(void)
+{
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    long n = 0;
+    SK_EXPECT(file != NULL && fscanf(file, "%ld", &n) == 1);
+    fclose(file);
+    return n;
+}
+
+/* Each kind of guard comes off again; that of the mprotect kind goes back into its budget. */
+SK_TEST(vm, guards_come_off)
+{
+    size_t page = sk_vm_page();
+    for (int i = 0; i < 3; i++) {
+        void *p;
+        SK_EXPECT_EQ(sk_vm_reserve(&p, page, page, 0), 0);
+        if (i >= 1) sk_fault_arm(SK_FAULT_MADVISE, 1, true);
+        if (i >= 2) sk_fault_arm(SK_FAULT_MPROTECT, 1, true);
+        sk_vm_guard_kind kind = sk_vm_guard(p, page);
+        sk_fault_reset();
+        if (i == 1) SK_EXPECT_EQ(kind, SK_VM_GUARD_MPROTECT);
+        if (i == 2) SK_EXPECT_EQ(kind, SK_VM_GUARD_CANARY);
+        sk_vm_unguard(p, page, kind);
+        memset(p, 1, page);
+        sk_vm_release(p, page);
+    }
+}
+
+/* The guard page of such a stack is memory like any other: it goes with the rest, or its canary would be stale. */
+SK_TEST(stack, a_canary_goes_cold_with_its_stack)
+{
+    sk_fault_arm(SK_FAULT_MADVISE, 1, true);
+    sk_fault_arm(SK_FAULT_MPROTECT, 1, true);
+    sk_stack *s = take(&cache, CLS);
+    sk_fault_reset();
+    SK_EXPECT_EQ(s->guard, SK_VM_GUARD_CANARY);
+    char *base = sk_stack_base(s);
+    base[8] = 1;
+    sk_stack_put(&cache, s);
+    sk_stack_cache_flush(&cache);
+    SK_EXPECT_EQ(sk_stack_trim(CLS, 0), 1);
+    SK_EXPECT_EQ(base[8], 0);
+    SK_EXPECT(take(&cache, CLS) == s && s->guard == SK_VM_GUARD_CANARY && s->fresh == 1);
+}
+
+/* Guards that count against the budget are given back with their arena: a second generation gets as many. */
+SK_TEST(stack, mprotect_guards_are_given_back)
+{
+    long most = max_map_count() / 4 + 10;  /* the budget, and a little more */
+    if (sk_test_scaled(2) < 2) most = 100; /* Valgrind has room for few mappings */
+    long before = 0;
+    for (int round = 0; round < 2; round++) {
+        sk_fault_arm(SK_FAULT_MADVISE, 1, true);
+        long n = 0;
+        static sk_stack *s[100000];
+        while (n < most && n < 100000) {
+            s[n] = take(&cache, CLS);
+            if (s[n++]->guard != SK_VM_GUARD_MPROTECT) break;
+        }
+        SK_EXPECT(n > max_map_count() / 8 || n == most);
+        if (round) SK_EXPECT_EQ(n, before);
+        before = n;
+        while (n > 0) sk_stack_put(&cache, s[--n]);
+        sk_fault_reset();
+        sk_stack_cache_flush(&cache);
+        SK_EXPECT_EQ(sk_stack_release_all(), 0);
+    }
+}
+
+SK_TEST(stack, check_needs_memory)
+{
+    depot_of(CLS, 3);
+    sk_fault_arm(SK_FAULT_MALLOC, 1, true);
+    SK_EXPECT(!sk_stack_check(CLS));
+    sk_fault_reset();
+    SK_EXPECT(sk_stack_check(CLS));
+}
+
 SK_TEST(stack, no_address_space)
 {
     sk_fault_arm(SK_FAULT_MMAP, 1, true);
@@ -396,15 +588,6 @@ SK_TEST(stack, no_address_space)
     SK_EXPECT(sk_stack_get(&cache, CLS) != NULL);
     SK_EXPECT(numbers(CLS).reserved_bytes < 40 << 20);
     SK_EXPECT(sk_stack_get(&cache, CLS) != NULL);
-}
-
-static long max_map_count(void)
-{
-    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
-    long n = 0;
-    SK_EXPECT(file != NULL && fscanf(file, "%ld", &n) == 1);
-    fclose(file);
-    return n;
 }
 
 SK_TEST(stack, guards_fall_back)

@@ -310,6 +310,8 @@ SK_TEST(os_topology, finds_the_cgroup)
     SK_EXPECT(!sk_parse_cgroup_path("", NULL, path, sizeof path));
     SK_EXPECT(!sk_parse_cgroup_path("\n:\nnonsense\n1:cpu\n", "cpu", path, sizeof path));
     SK_EXPECT(!sk_parse_cgroup_path(cgroup_v1, "cpu", path, 8)); /* no room: no answer rather than half a path */
+    SK_EXPECT(!sk_parse_cgroup_path("1:cpu:/a", NULL, path, sizeof path));   /* the last line without its end */
+    SK_EXPECT(!sk_parse_cgroup_path("0:cpu:/a\n", NULL, path, sizeof path)); /* numbered 0, but with a controller */
 }
 
 static const char mounts[] =
@@ -329,6 +331,8 @@ SK_TEST(os_topology, finds_the_mount)
     SK_EXPECT(!sk_parse_cgroup_mount(mounts, "memory", &mount));
     SK_EXPECT(!sk_parse_cgroup_mount("", "cpu", &mount));
     SK_EXPECT(!sk_parse_cgroup_mount("1 2 - \n\n - cgroup\n", "cpu", &mount));
+    SK_EXPECT(!sk_parse_cgroup_mount("22 1 254:0 / / rw - ext4 root rw", "cpu", &mount)); /* the last line, unended */
+    SK_EXPECT(!sk_parse_cgroup_mount(" - cgroup2 none rw\n", NULL, &mount));              /* no mount point */
 }
 
 static void expect_folder(const char *root, const char *path, const char *want)
@@ -351,6 +355,9 @@ SK_TEST(os_topology, joins_mount_and_cgroup)
     expect_folder("/a", "/ab/c", "/cg"); /* a neighbour, not a child */
     expect_folder("/other", "/a/b", "/cg");
     expect_folder("/", "/../up", "/cg");
+    sk_cgroup_mount nowhere = {.root = "/"};
+    char folder[64];
+    SK_EXPECT(!sk_cgroup_folder(&nowhere, "/", folder, sizeof folder));
 }
 
 static void put(const char *folder, const char *name, const char *text)
@@ -390,6 +397,10 @@ SK_TEST(os_topology, the_smallest_quota_on_the_way_up_counts)
     SK_EXPECT_EQ(quota_below(top, "/middle/leaf", false), 0); /* half of the pair */
     put(leaf, "cpu.cfs_period_us", "100000\n");
     SK_EXPECT_EQ(quota_below(top, "/middle/leaf", false), 5);
+    put(leaf, "cpu.max", "200000 100000                                                                    \n");
+    SK_EXPECT_EQ(quota_below(top, "/middle/leaf", true), 2); /* longer than what is read of it */
+    char relative[] = "nowhere";
+    SK_EXPECT_EQ(sk_quota_upwards(relative, 0, true), 0); /* a path without a parent ends there */
     snprintf(command, sizeof command, "rm -r %s", outside);
     SK_EXPECT_EQ(system(command), 0);
 }
@@ -571,6 +582,24 @@ SK_TEST(os_fault, the_nth_call_fails)
     SK_EXPECT(!sk_fault(SK_FAULT_MADVISE)); /* the others are untouched */
     sk_fault_arm(SK_FAULT_MMAP, 2, true);
     for (int call = 1; call <= 6; call++) SK_EXPECT_EQ(sk_fault(SK_FAULT_MMAP), call >= 2);
+    sk_fault_reset();
+    SK_EXPECT(!sk_fault(SK_FAULT_MMAP));
+}
+
+/* One count over several sites, beside their own. */
+SK_TEST(os_fault, the_nth_call_of_any_site_fails)
+{
+    sk_fault_reset();
+    sk_fault_arm_any(1u << SK_FAULT_MMAP | 1u << SK_FAULT_MALLOC, 3, false);
+    SK_EXPECT(!sk_fault(SK_FAULT_MMAP) && !sk_fault(SK_FAULT_THREAD) && !sk_fault(SK_FAULT_MALLOC));
+    SK_EXPECT_EQ(sk_fault_any_hits(), 0);
+    SK_EXPECT(!sk_fault(SK_FAULT_THREAD) && sk_fault(SK_FAULT_MMAP) && !sk_fault(SK_FAULT_MMAP));
+    SK_EXPECT_EQ(sk_fault_any_hits(), 1);
+    sk_fault_arm_any(1u << SK_FAULT_MMAP, 2, true);
+    for (int call = 1; call <= 4; call++) SK_EXPECT_EQ(sk_fault(SK_FAULT_MMAP), call >= 2);
+    SK_EXPECT_EQ(sk_fault_any_hits(), 3);
+    sk_fault_arm(SK_FAULT_MMAP, 1, false); /* each in its own way */
+    SK_EXPECT(sk_fault(SK_FAULT_MMAP) && sk_fault(SK_FAULT_MMAP));
     sk_fault_reset();
     SK_EXPECT(!sk_fault(SK_FAULT_MMAP));
 }

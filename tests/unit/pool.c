@@ -262,6 +262,54 @@ SK_TEST(pool, tasks_submit_to_their_own_pool)
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
+typedef struct insiders {
+    skua_pool *pool;
+    sk_gate inside, waits, over, ran;
+    int first, second;
+} insiders;
+
+/* Fills the queue, and then waits for room while it holds a slot. */
+static int wait_inside(void *arg)
+{
+    insiders *in = arg;
+    sk_gate_add(&in->inside);
+    SK_EXPECT(sk_gate_hold(&in->inside, 2));
+    SK_EXPECT_EQ(skua_pool_submit(in->pool, sk_open, &in->ran), 0);
+    SK_EXPECT_EQ(skua_pool_try_submit(in->pool, sk_open, &in->ran), -EAGAIN);
+    sk_gate_add(&in->waits);
+    in->first = skua_pool_submit(in->pool, sk_open, &in->ran);
+    sk_gate_add(&in->over);
+    return 0;
+}
+
+/* The last one that could make room is told so; when it ends instead of waiting, there is room. */
+static int come_last(void *arg)
+{
+    insiders *in = arg;
+    sk_gate_add(&in->inside);
+    SK_EXPECT(sk_gate_hold(&in->waits, 1));
+    SK_EVENTUALLY(sk_stats_of(skua_runtime_current()).parked == 1);
+    in->second = skua_pool_submit(in->pool, sk_open, &in->ran);
+    SK_EXPECT_EQ(sk_gate_now(&in->over), 0);
+    return 0;
+}
+
+SK_TEST(pool, the_last_of_its_tasks_that_would_wait_for_room_is_told)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int i = 0; i < 20; i++) {
+        insiders in = {.pool = pool_on(rt, 2, 1), .first = 1, .second = 1};
+        SK_EXPECT_EQ(skua_pool_submit(in.pool, wait_inside, &in), 0);
+        SK_EXPECT_EQ(skua_pool_submit(in.pool, come_last, &in), 0);
+        SK_EXPECT_EQ(skua_pool_wait(in.pool, SKUA_FOREVER), 0);
+        SK_EXPECT_EQ(in.first, 0);
+        SK_EXPECT_EQ(in.second, -EDEADLK);
+        SK_EXPECT_EQ(sk_gate_now(&in.ran), 2);
+        SK_EXPECT_EQ(skua_pool_release(in.pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
 static int wait_for_own_pool(void *arg)
 {
     SK_EXPECT_EQ(skua_pool_wait(arg, SKUA_FOREVER), -EDEADLK);

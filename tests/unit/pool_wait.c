@@ -1,6 +1,8 @@
 /* unit/pool_wait.c: waiting for a pool, releasing it, and what a stopping runtime does to it. */
 #include "support/tasks.h"
 
+#include "base/base.h"
+
 static skua_pool *pool_on(skua_runtime *rt, uint32_t limit, uint32_t queue)
 {
     skua_pool *pool = NULL;
@@ -230,4 +232,50 @@ SK_TEST(pool_wait, a_pool_may_outlive_its_runtime)
         SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_MS(SK_PATIENCE_MS)), 0);
         SK_EXPECT_EQ(skua_pool_release(pool), 0);
     }
+}
+
+/* ---- who gives up while others wait behind it ---- */
+
+typedef struct queuer {
+    skua_pool *pool;
+    uint64_t patience;
+    sk_gate *next;
+} queuer;
+
+static int wait_in_line(void *arg)
+{
+    queuer *q = arg;
+    sk_gate_add(q->next);
+    return skua_pool_wait(q->pool, q->patience);
+}
+
+static int hold_open(void *arg)
+{
+    return sk_gate_hold(arg, 1) ? 0 : -ETIME;
+}
+
+/* It cannot take itself out of the middle of those who wait: whoever wakes them passes it over. */
+SK_TEST(pool_wait, who_gave_up_in_the_middle_is_passed_over)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int round = 0; round < 10; round++) {
+        sk_gate open = 0, next = 0;
+        skua_pool *pool = NULL;
+        SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt}), 0);
+        SK_EXPECT_EQ(skua_pool_submit(pool, hold_open, &open), 0);
+        queuer q[3];
+        skua_task t[3];
+        for (uint32_t i = 0; i < 3; i++) {
+            q[i] = (queuer){pool, i == 1 ? SKUA_MS(30) : SKUA_FOREVER, &next};
+            t[i] = sk_spawn_on(rt, wait_in_line, &q[i]);
+            SK_EXPECT(sk_gate_await(&next, i + 1));
+            SK_EVENTUALLY(sk_stats_of(rt).parked >= sk_min(i, 1u) + 1);
+        }
+        int result = 1;
+        SK_EXPECT(skua_join(t[1], &result) == 0 && result == -ETIMEDOUT);
+        sk_gate_add(&open);
+        for (int i = 0; i < 3; i += 2) SK_EXPECT(skua_join(t[i], &result) == 0 && result == 0);
+        SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }

@@ -1,5 +1,8 @@
 /* unit/process.c: what the whole process sees of the runtime: a fork, a stack overflow, and silence when idle. */
+#include "support/child.h"
 #include "support/tasks.h"
+
+#include "runtime/sched.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -171,6 +174,58 @@ SK_TEST(process, a_stack_overflow_names_the_function_and_the_stack_class)
         SK_EXPECT(line && strstr(line, function) && strstr(line, meals[i].size));
     }
 }
+
+#if !SK_SANITIZED /* they end the process in their own way, or know atoi */
+
+/* In a blocking call the thread stands on the task's stack, and has no worker to ask. */
+static int hungry_in_a_blocking_call(void *unused)
+{
+    (void)unused;
+    return skua_blocking_begin() ? -1 : (int)run_away(0);
+}
+
+typedef struct last_words {
+    skua_fn *fn;
+    void *arg;
+} last_words;
+
+static void run_as_task(void *arg)
+{
+    last_words *l = arg;
+    skua_task t;
+    if (skua_spawn(&t, l->fn, l->arg)) _exit(98);
+    skua_join(t, NULL);
+}
+
+static void expect_words(skua_fn *fn, void *arg, const char *words)
+{
+    char said[4096];
+    last_words l = {fn, arg};
+    int status = sk_child(run_as_task, &l, said, sizeof said);
+    if (!strstr(said, words)) fprintf(stderr, "said: %s\n", said);
+    SK_EXPECT(sk_died_of(status, SIGSEGV) && strstr(said, words));
+}
+
+/* The child has no runtime before; it must have a guard page to touch, so it makes a stack first. */
+static int touch_a_guard(void *unused)
+{
+    (void)unused;
+    skua_task t;
+    sk_worker *w = sk_worker_self();
+    char *guard = sk_stack_base(&w->fiber->stack);
+    int (*parse)(const char *) = atoi;
+    skua_fn *fn;
+    memcpy(&fn, &parse, sizeof fn); /* a function of a library, which has a name at run time */
+    return skua_spawn(&t, fn, guard + 100) || skua_join(t, NULL);
+}
+
+SK_TEST(process, a_stack_overflow_is_named_as_far_as_possible)
+{
+    expect_words(hungry_in_a_blocking_call, NULL, "skua: stack overflow in task (none) on a 64 KiB stack\n");
+    expect_words(touch_a_guard, NULL, " atoi on a 64 KiB stack\n");
+}
+
+#endif
 
 /* ---- idle ---- */
 

@@ -1,7 +1,9 @@
 /* unit/runtime.c: options, several runtimes, resizing, adjusters, statistics. */
 #include "support/tasks.h"
 
+#include "base/base.h"
 #include "os/topology.h"
+#include "runtime/worker.h"
 
 #include <string.h>
 
@@ -60,6 +62,61 @@ SK_TEST(runtime, defaults)
     usual = skua_runtime_default(); /* made anew */
     SK_EXPECT_EQ(sk_run_on(usual, sk_give_0, NULL), 0);
     SK_EXPECT_EQ(skua_runtime_release(usual), 0);
+}
+
+/* While others block there may be many more workers than processors, unless told otherwise. */
+SK_TEST(runtime, blocking_has_room_by_default)
+{
+    skua_runtime *rt = NULL;
+    unsigned processors = sk_topology_processors();
+    SK_EXPECT_EQ(skua_runtime_create(&rt, &(skua_runtime_options){.adjust = SKUA_ADJUST_BLOCKING}), 0);
+    SK_EXPECT_EQ(rt->workers_max, sk_min(sk_max(16 * processors, 64u), (unsigned)SKUA_WORKERS_MAX));
+    SK_EXPECT(rt->workers_min == 1 && sk_stats_of(rt).workers == sk_min(processors, rt->workers_max));
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* As many numbers as there is room for, and how many there are. */
+SK_TEST(runtime, stats_of_some_workers)
+{
+    skua_runtime *rt = sk_runtime_of(3);
+    skua_stats s;
+    skua_worker_stats each[3];
+    for (size_t room = 0; room <= 3; room++) {
+        for (size_t i = 0; i < 3; i++) each[i].tasks_run = UINT64_MAX;
+        SK_EXPECT_EQ(skua_runtime_stats(rt, &s, each, room), 3);
+        for (size_t i = 0; i < 3; i++) SK_EXPECT_EQ(each[i].tasks_run == UINT64_MAX, i >= room);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- the first users of the default runtime come at once ---- */
+
+typedef struct racer {
+    sk_gate *start;
+    skua_runtime *found;
+} racer;
+
+static void *find_default(void *arg)
+{
+    racer *r = arg;
+    sk_gate_add(r->start);
+    while (sk_gate_now(r->start) < 2) sk_cpu_relax();
+    r->found = skua_runtime_default();
+    return NULL;
+}
+
+SK_TEST(runtime, all_find_the_same_default)
+{
+    for (int i = 0; i < 30; i++) {
+        sk_gate start = 0;
+        racer r[2] = {{.start = &start}, {.start = &start}};
+        pthread_t thread[2];
+        for (int k = 0; k < 2; k++) SK_EXPECT_EQ(pthread_create(&thread[k], NULL, find_default, &r[k]), 0);
+        for (int k = 0; k < 2; k++) pthread_join(thread[k], NULL);
+        SK_EXPECT(r[0].found != NULL && r[0].found == r[1].found);
+        SK_EXPECT_EQ(sk_run_on(r[0].found, sk_give_0, NULL), 0);
+        SK_EXPECT_EQ(skua_runtime_release(r[0].found), 0);
+    }
 }
 
 SK_TEST(runtime, null_is_an_error_everywhere)
@@ -131,6 +188,40 @@ static int work_a_little(void *arg)
     for (int i = 0; i < 4; i++) skua_sleep(SKUA_US(100));
     sk_gate_add(arg);
     return 0;
+}
+
+/* Timers of another runtime: armed, stopped and cancelled by a task of this one, counted where they belong. */
+static int handle_foreign_timers(void *arg)
+{
+    skua_runtime *other = arg;
+    skua_task_options o = {.runtime = other, .delay = SKUA_S(1000)};
+    skua_task t[3];
+    int result = 1;
+    for (int i = 0; i < 3; i++) SK_EXPECT_EQ(skua_spawn_with(&t[i], &o, sk_give_0, NULL), 0);
+    SK_EXPECT_EQ(skua_timer_stop((skua_timer){t[0]}), 0);
+    SK_EXPECT(skua_join(t[0], &result) == 0 && result == -ECANCELED);
+    SK_EXPECT_EQ(skua_cancel(t[1]), 0);
+    SK_EXPECT_EQ(skua_cancel(t[1]), -EALREADY);
+    SK_EXPECT(skua_join(t[1], &result) == 0 && result == -ECANCELED);
+    SK_EXPECT_EQ(skua_cancel(t[2]), 0);
+    SK_EXPECT_EQ(skua_detach(t[2]), 0);
+    o.delay = SKUA_MS(2);
+    o.finish_within = SKUA_S(1000);
+    SK_EXPECT_EQ(skua_spawn_with(&t[0], &o, sk_give_0, NULL), 0);
+    SK_EXPECT(skua_join(t[0], &result) == 0 && result == 0);
+    return 0;
+}
+
+SK_TEST(runtime, a_task_handles_timers_of_another_runtime)
+{
+    skua_runtime *one = sk_runtime_of(1), *other = sk_runtime_of(1);
+    for (uint64_t i = 1; i <= 20; i++) {
+        SK_EXPECT_EQ(sk_run_on(one, handle_foreign_timers, other), 0);
+        skua_stats s = sk_stats_of(other);
+        SK_EXPECT(s.created == 4 * i && s.cancelled == 3 * i && s.done == i);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(other), 0);
+    SK_EXPECT_EQ(skua_runtime_release(one), 0);
 }
 
 SK_TEST(runtime, resize_while_tasks_run)

@@ -154,6 +154,69 @@ SK_TEST(runtime_stop, a_stopped_runtime_refuses)
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
+/* Who may not park any more waits all the same, and not by spinning. */
+static int stop_after_a_cancel(void *other)
+{
+    uint64_t before = skua_now();
+    SK_EXPECT_EQ(skua_cancel(skua_self()), 0);
+    SK_EXPECT_EQ(skua_runtime_stop(other, SKUA_MS(10)), -ETIMEDOUT);
+    SK_EXPECT(skua_now() - before >= SKUA_MS(10));
+    return skua_cancelled();
+}
+
+SK_TEST(runtime_stop, by_a_cancelled_task_of_another)
+{
+    skua_runtime *rt = sk_runtime_of(1), *other = sk_runtime_of(1);
+    sk_holder h = {0};
+    skua_task busy = sk_hold_worker(other, &h);
+    SK_EXPECT_EQ(sk_run_on(rt, stop_after_a_cancel, other), -ECANCELED);
+    sk_let_worker_go(&h, busy);
+    SK_EXPECT_EQ(skua_runtime_release(other), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- who spawns while all is being cancelled ---- */
+
+typedef struct latecomer {
+    skua_runtime *to;
+    sk_gate in, go, ran;
+} latecomer;
+
+static int spawn_too_late(void *arg)
+{
+    latecomer *l = arg;
+    skua_task t[3];
+    sk_gate_add(&l->in);
+    if (!sk_gate_hold(&l->go, 1)) return -ETIME;
+    if (skua_runtime_current() == l->to) {
+        SK_EXPECT_EQ(skua_cancelled(), -ECANCELED);
+        SK_EXPECT_EQ(skua_go(sk_open, &l->ran), -ESHUTDOWN);
+        SK_EXPECT_EQ(skua_spawn(t, sk_open, &l->ran), -ESHUTDOWN);
+        SK_EXPECT_EQ(skua_spawn_batch(t, 3, sk_open, NULL), -ESHUTDOWN);
+        SK_EXPECT_EQ(skua_spawn_batch(NULL, 0, sk_open, NULL), 0);
+    }
+    SK_EXPECT_EQ(skua_spawn_with(t, &(skua_task_options){.runtime = l->to}, sk_open, &l->ran), -ESHUTDOWN);
+    return 0;
+}
+
+SK_TEST(runtime_stop, a_cancelled_task_may_not_spawn)
+{
+    skua_runtime *rt = sk_runtime_of(1), *other = sk_runtime_of(1);
+    latecomer inside = {.to = rt}, outside = {.to = rt};
+    skua_task in = sk_spawn_on(rt, spawn_too_late, &inside), out = sk_spawn_on(other, spawn_too_late, &outside);
+    SK_EXPECT(sk_gate_await(&inside.in, 1) && sk_gate_await(&outside.in, 1));
+    SK_EXPECT_EQ(skua_runtime_stop(rt, 0), -ETIMEDOUT);
+    sk_gate_add(&inside.go);
+    sk_gate_add(&outside.go);
+    int result[2] = {1, 1};
+    SK_EXPECT(skua_join(in, &result[0]) == 0 && skua_join(out, &result[1]) == 0);
+    SK_EXPECT(result[0] == 0 && result[1] == 0);
+    SK_EXPECT_EQ(sk_gate_now(&inside.ran) + sk_gate_now(&outside.ran), 0);
+    SK_EXPECT_EQ(sk_stats_of(rt).created, 1);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+    SK_EXPECT_EQ(skua_runtime_release(other), 0);
+}
+
 SK_TEST(runtime_stop, a_released_runtime_refuses_all)
 {
     skua_runtime *rt = sk_runtime_of(2);

@@ -123,6 +123,12 @@ SK_TEST(task, batches_from_inside_and_outside)
     SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
 }
 
+SK_TEST(task, no_batch_is_too_large_to_count)
+{
+    SK_EXPECT_EQ(skua_spawn_batch(NULL, (size_t)INT32_MAX + 1, sk_give_0, NULL), -EINVAL);
+    SK_EXPECT_EQ(skua_spawn_batch(NULL, SIZE_MAX, sk_give_0, NULL), -EINVAL);
+}
+
 SK_TEST(task, null_is_an_error_everywhere)
 {
     skua_task t;
@@ -225,6 +231,30 @@ static int join_self(void *unused)
     SK_EXPECT_EQ(skua_join_for(skua_self(), SKUA_MS(50), NULL), -EDEADLK); /* the thread would wait for itself */
     SK_EXPECT_EQ(skua_blocking_end(), 0);
     return 3;
+}
+
+/* The memory of a task that has ended serves another one, which uses the old handle. */
+static int use_the_handle_of_the_life_before(void *unused)
+{
+    (void)unused;
+    skua_task before = skua_self();
+    before.serial--;
+    SK_EXPECT_EQ(skua_join(before, NULL), -ESRCH);
+    SK_EXPECT_EQ(skua_detach(before), -ESRCH);
+    SK_EXPECT_EQ(skua_cancel(before), -ESRCH);
+    SK_EXPECT_EQ(skua_detach(skua_self()), 0);
+    SK_EXPECT_EQ(skua_detach(skua_self()), -ESRCH); /* alive, and nobody's to join */
+    SK_EXPECT_EQ(skua_cancelled(), 0);
+    return 3;
+}
+
+SK_TEST(task, the_handle_of_the_life_before_is_a_strangers)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    SK_EXPECT_EQ(skua_spawn_with(NULL, &(skua_task_options){.runtime = rt}, sk_give_0, NULL), 0);
+    sk_spawn_on(rt, use_the_handle_of_the_life_before, NULL);
+    SK_EVENTUALLY(sk_stats_of(rt).done == 2);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
 SK_TEST(task, joining_itself_is_a_deadlock)

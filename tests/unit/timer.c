@@ -239,6 +239,63 @@ SK_TEST(wheel, check_sees_damage)
     SK_EXPECT(sk_wheel_check(&wheel));
     wheel.tick = 2000;
     SK_EXPECT(!sk_wheel_check(&wheel));
+    wheel.tick = 0;
+    wheel.busy = 2; /* another word than the one that has a bit */
+    SK_EXPECT(!sk_wheel_check(&wheel));
+    wheel.busy = 1;
+    wheel.count = 2;
+    SK_EXPECT(!sk_wheel_check(&wheel));
+    wheel.count = 1;
+    t.pprev = &t.next; /* linked where nothing points to it */
+    SK_EXPECT(!sk_wheel_check(&wheel));
+    t.pprev = &wheel.heads[5];
+    SK_EXPECT(sk_wheel_check(&wheel));
+    t.expires = (5 + SK_WHEEL_NEAR_SLOTS) * TICK; /* the right slot, a turn too far */
+    SK_EXPECT(!sk_wheel_check(&wheel));
+}
+
+/* The same for a far level: a wrong slot, too near, too far. */
+SK_TEST(wheel, check_sees_damage_far_away)
+{
+    enum { NEAR = SK_WHEEL_NEAR_SLOTS };
+    sk_timer t = {0};
+    sk_wheel_init(&wheel, 0);
+    sk_wheel_arm(&wheel, &t, 3 * NEAR * TICK);
+    SK_EXPECT(sk_wheel_check(&wheel));
+    t.expires = 4 * NEAR * TICK;
+    SK_EXPECT(!sk_wheel_check(&wheel));
+    t.expires = (3 + SK_WHEEL_FAR_SLOTS) * NEAR * TICK;
+    SK_EXPECT(!sk_wheel_check(&wheel));
+    t.expires = 3 * NEAR * TICK;
+    SK_EXPECT(sk_wheel_check(&wheel));
+    wheel.tick = 3 * NEAR; /* the slot has been entered, and the timer was not cascaded */
+    SK_EXPECT(!sk_wheel_check(&wheel));
+}
+
+/* Armed for a duration: not in a slot yet, and everything that is said of the wheel meanwhile says "at once". */
+SK_TEST(wheel, fresh_timers_are_wanted_at_once)
+{
+    sk_timer t = {0}, u = {0};
+    sk_wheel_init(&wheel, 100 * TICK);
+    sk_wheel_arm_in(&wheel, &t, 5 * TICK);
+    sk_wheel_arm_in(&wheel, &u, UINT64_MAX); /* to the end of time, not round into the past */
+    SK_EXPECT(sk_wheel_check(&wheel) && sk_wheel_count(&wheel) == 2);
+    SK_EXPECT_EQ(sk_wheel_next(&wheel), 0);
+    sk_wheel_refresh(&wheel);
+    SK_EXPECT_EQ(sk_wheel_next(&wheel), 0);
+    wheel.due = 7;
+    SK_EXPECT(!sk_wheel_check(&wheel));
+    wheel.due = 0;
+    t.pprev = &wheel.fresh;
+    SK_EXPECT(!sk_wheel_check(&wheel));
+    t.pprev = &u.next;
+    SK_EXPECT(sk_wheel_check(&wheel));
+    SK_EXPECT(sk_wheel_advance(&wheel, 200 * TICK) == NULL);
+    SK_EXPECT(sk_wheel_check(&wheel));
+    SK_EXPECT_EQ(t.expires, 205 * TICK);
+    SK_EXPECT_EQ(u.expires, UINT64_MAX);
+    SK_EXPECT(sk_wheel_advance(&wheel, 205 * TICK) == &t);
+    SK_EXPECT(sk_wheel_count(&wheel) == 1 && sk_wheel_cancel(&wheel, &u) && sk_wheel_check(&wheel));
 }
 
 /* ---- against a sorted list ---- */

@@ -1,7 +1,11 @@
 /* Slots, claim and inbox, one interleaving after another, by one thread that plays all parts. */
+#include "support/child.h"
 #include "support/test.h"
 
 #include "timer/timers.h"
+
+#include <signal.h>
+#include <string.h>
 
 #define TICK SK_TICK_NS
 static sk_timers a, b;
@@ -242,4 +246,94 @@ SK_TEST(slot, a_straggler_after_a_move)
     sk_inbox_push(&a.inbox, &slot);
     SK_EXPECT(sk_timers_move(&a, &b, 0, &haul) && state() == SK_SLOT_FREE);
     at_rest();
+}
+
+/* What the runner saw of its slot is over: the holder has let go of it meanwhile. */
+SK_TEST(slot, an_old_look_is_looked_at_again)
+{
+    set_up();
+    arm(&a, 5 * TICK, 1);
+    uint64_t armed = sk_slot_look(&slot);
+    SK_EXPECT(sk_timers_cancel(&b, &slot));
+    uint64_t cancelled = sk_slot_look(&slot);
+    SK_EXPECT(advance(&a, 0, 1) == 0 && state() == SK_SLOT_FREE);
+    sk_arming arming = sk_timers_arm_slow(&a, &slot, cancelled, 7 * TICK, 2); /* as usual, then */
+    SK_EXPECT(arming.how == SK_ARMING_HELD && sk_timers_arm_end(&arming, &slot) == NULL);
+    SK_EXPECT(advance(&a, 7 * TICK - 1, 2) == 0 && advance(&a, 7 * TICK, 2) == 1);
+    uint64_t word = armed; /* it is FIRING by now */
+    SK_EXPECT(sk_slot_cancel(&slot, &word) && sk_slot_state(word) == SK_SLOT_FIRING);
+    SK_EXPECT_EQ(sk_timers_let_go(&a, &slot), SK_LET_GO_DONE);
+    word = armed; /* it is FREE by now */
+    SK_EXPECT(!sk_slot_cancel(&slot, &word) && sk_slot_state(word) == SK_SLOT_FREE);
+    at_rest();
+}
+
+/* The task of that straggler has ended, too: whoever moves the timers gets its memory to free. */
+SK_TEST(slot, an_orphan_in_the_inbox_of_a_wheel_that_is_moved)
+{
+    set_up();
+    arm(&a, 5 * TICK, 1);
+    SK_EXPECT(sk_timers_cancel(&b, &slot) && !sk_slot_abandon(&slot) && state() == SK_SLOT_ORPHAN);
+    SK_EXPECT(sk_timers_move(&a, &b, 0, &haul));
+    SK_EXPECT(haul.fired == NULL && sk_haul_pop_orphan(&haul) == &slot && !sk_haul_pop_orphan(&haul));
+    at_rest();
+}
+
+/* While a claimer is in, nothing is moved, and the monitor goes on serving that wheel. */
+SK_TEST(slot, a_claimed_wheel_is_not_moved)
+{
+    set_up();
+    arm(&a, 5 * TICK, 1);
+    SK_EXPECT(sk_claim_try(&a.claim));
+    SK_EXPECT(!sk_timers_move(&a, &b, 0, &haul));
+    SK_EXPECT(haul.fired == NULL && haul.orphans == NULL && !haul.rearmed);
+    SK_EXPECT(sk_wheel_count(&a.wheel) == 1 && state() == SK_SLOT_ARMED);
+    sk_claim_release(&a.claim);
+    SK_EXPECT(sk_timers_serve(&a, 5 * TICK, &haul) && sk_haul_pop_fired(&haul) == &slot);
+    sk_slot_settle(&slot);
+    at_rest();
+}
+
+/* A sleep for a duration finds its slot in other hands, or its wheel claimed: the caller must go the long way. */
+SK_TEST(slot, the_short_way_to_sleep_is_not_always_open)
+{
+    set_up();
+    SK_EXPECT(sk_claim_try(&a.claim));
+    SK_EXPECT(!sk_timers_arm_in(&a, &slot, 5 * TICK, 1) && state() == SK_SLOT_FREE);
+    sk_claim_release(&a.claim);
+    SK_EXPECT(sk_timers_arm_in(&a, &slot, 5 * TICK, 1) && state() == SK_SLOT_ARMED);
+    SK_EXPECT(!sk_timers_arm_in(&a, &slot, 5 * TICK, 2));
+    SK_EXPECT(advance(&a, 0, 1) == 0 && advance(&a, 5 * TICK, 1) == 1);
+    sk_slot_settle(&slot);
+    at_rest();
+}
+
+SK_TEST(slot, check_sees_who_is_not_at_rest)
+{
+    set_up();
+    SK_EXPECT(sk_timers_check(&a));
+    SK_EXPECT(sk_timers_enter(&a) && !sk_timers_check(&a));
+    sk_timers_leave(&a);
+    SK_EXPECT(sk_claim_try(&a.claim) && !sk_timers_check(&a));
+    sk_claim_release(&a.claim);
+    a.wheel.count = 1;
+    SK_EXPECT(!sk_timers_check(&a));
+    a.wheel.count = 0;
+    at_rest();
+}
+
+static void sweep_a_free_slot(void *unused)
+{
+    (void)unused;
+    set_up();
+    sk_inbox_push(&a.inbox, &slot);
+    sk_timers_advance(&a, 0, &haul);
+}
+
+/* What is in an inbox is on its way: a slot that is nobody's there means that one may be lost elsewhere. */
+SK_TEST(slot, a_free_slot_in_an_inbox_panics)
+{
+    char said[4096];
+    SK_EXPECT(sk_died_of(sk_child(sweep_a_free_slot, NULL, said, sizeof said), SIGABRT));
+    SK_EXPECT(strstr(said, "skua: panic: timer slot 0x") && strstr(said, "in an inbox has the word 0\n"));
 }
