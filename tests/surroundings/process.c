@@ -1,0 +1,406 @@
+/* process.c: forks, other programs, the end of the process, unloading, closed streams, a huge environment. */
+#include "surroundings.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* ---- fork without exec: every call of the public headers ---- */
+
+static skua_runtime *rt;
+static skua_pool *pool;
+static skua_task task;
+
+/* The number of the first call that does not answer as documented; 0: all do. */
+static int ask_every_call(void)
+{
+    skua_task t = {0}, two[2];
+    skua_timer timer;
+    skua_runtime *other = (skua_runtime *)&t;
+    skua_pool *another = (skua_pool *)&t;
+    skua_stats stats;
+    skua_pool_counts counts;
+    int result;
+    skua_task_options on_rt = {.runtime = rt}, later = {.runtime = rt, .delay = SKUA_MS(1)};
+    int answers[] = {
+        skua_go(sk_give_0, NULL),
+        skua_spawn(&t, sk_give_0, NULL),
+        skua_spawn_with(&t, NULL, sk_give_0, NULL),
+        skua_spawn_with(&t, &on_rt, sk_give_0, NULL),
+        skua_spawn_with(NULL, &later, sk_give_0, NULL),
+        skua_spawn_batch(NULL, 3, sk_give_0, NULL),
+        skua_spawn_batch(two, 2, sk_give_0, NULL),
+        skua_join(task, &result),
+        skua_join_for(task, 0, NULL),
+        skua_join_for(task, SKUA_S(1000), NULL),
+        skua_detach(task),
+        skua_cancel(task),
+        skua_yield(),
+        skua_sleep(SKUA_S(1000)),
+        skua_sleep(0),
+        skua_after(1, sk_give_0, NULL),
+        skua_timer_start(&timer, 1, sk_give_0, NULL),
+        skua_timer_stop((skua_timer){task}),
+        skua_blocking_begin(),
+        skua_blocking_end(),
+        skua_block(sk_give_0, NULL),
+        skua_runtime_create(&other, NULL),
+        skua_runtime_resize(rt, 2),
+        skua_runtime_stop(rt, SKUA_FOREVER),
+        skua_runtime_release(rt),
+        skua_runtime_stats(rt, &stats, NULL, 0),
+        skua_pool_create(&another, NULL),
+        skua_pool_create(&another, &(skua_pool_options){.runtime = rt}),
+        skua_pool_submit(pool, sk_give_0, NULL),
+        skua_pool_try_submit(pool, sk_give_0, NULL),
+        skua_pool_wait(pool, SKUA_FOREVER),
+        skua_pool_stats(pool, &counts),
+        skua_pool_release(pool),
+        skua_runtime_default() ? 0 : -ECHILD,
+        /* And those that cannot fail: they return, and mean what they say. */
+        skua_cancelled() == 0 ? -ECHILD : 0,
+        skua_now() > 0 ? -ECHILD : 0,
+        strlen(skua_strerror(-ECHILD)) > 5 ? -ECHILD : 0,
+        (skua_self().ref == NULL) == (skua_runtime_current() == NULL) ? -ECHILD : 0,
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        if (answers[i] != -ECHILD) return (int)i + 1;
+    return 0;
+}
+
+static int fork_and_ask(void *grandchild)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        int status = ask_every_call();
+        if (status == 0 && grandchild) status = fork_and_ask(NULL);
+        _exit(status);
+    }
+    return status_of_child(child);
+}
+
+static int fork_in_a_blocking_call(void *unused)
+{
+    (void)unused;
+    return skua_block(fork_and_ask, NULL);
+}
+
+static int forked(void)
+{
+    SK_EXPECT(skua_runtime_default() != NULL);
+    load *l = load_begin(2);
+    rt = load_runtime(l);
+    sk_gate gate = 0;
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = 2}), 0);
+    for (int i = 0; i < 60; i++) {
+        task = sk_spawn_on(rt, sk_open, &gate);
+        SK_EXPECT_EQ(fork_and_ask(&gate), 0);
+        SK_EXPECT_EQ(sk_run_on(rt, fork_and_ask, NULL), 0);
+        SK_EXPECT_EQ(sk_run_on(rt, fork_in_a_blocking_call, NULL), 0);
+        SK_EXPECT_EQ(skua_join(task, NULL), 0); /* the parent goes on */
+    }
+    SK_EXPECT_EQ(sk_gate_now(&gate), 60);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    load_end(l);
+    SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
+    return 0;
+}
+
+/* ---- other programs ---- */
+
+/* The other program: which descriptors and which blocked signals has it inherited? */
+static int other_program(void)
+{
+    sigset_t mask;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    for (int number = 1; number < 32; number++)
+        if (sigismember(&mask, number)) return 3;
+    return count_entries("/proc/self/fd") == atoi(case_word) ? 42 : 4;
+}
+
+static char descriptors[16]; /* how many there were before skua was used */
+
+static int exec_other(void *unused)
+{
+    (void)unused;
+    return status_of_child(again("process: the other program", descriptors));
+}
+
+/* A task runs on a thread of ours, whose signals are blocked: posix_spawn can give the program others. */
+static int spawn_other(void *unused)
+{
+    (void)unused;
+    pid_t child;
+    sigset_t none;
+    posix_spawnattr_t attr;
+    char *words[] = {"surroundings", "--case", "process: the other program", descriptors, NULL};
+    sigemptyset(&none);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attr, &none);
+    SK_EXPECT_EQ(posix_spawn(&child, "/proc/self/exe", NULL, &attr, words, environ), 0);
+    posix_spawnattr_destroy(&attr);
+    return status_of_child(child);
+}
+
+static int spawn_in_a_blocking_call(void *unused)
+{
+    return skua_block(spawn_other, unused);
+}
+
+static int others(void)
+{
+    snprintf(descriptors, sizeof descriptors, "%d", count_entries("/proc/self/fd"));
+    load *l = load_begin(2);
+    skua_task_options o = {.runtime = load_runtime(l), .stack_size = 256 << 10};
+    for (int i = 0; i < 60; i++) {
+        int result;
+        SK_EXPECT_EQ(exec_other(NULL), 42);
+        SK_EXPECT_EQ(spawn_other(NULL), 42);
+        SK_EXPECT_EQ(skua_spawn_with(&task, &o, i % 2 ? spawn_other : spawn_in_a_blocking_call, NULL), 0);
+        SK_EXPECT_EQ(skua_join(task, &result), 0);
+        SK_EXPECT_EQ(result, 42);
+    }
+    load_end(l);
+    return 0;
+}
+
+/* ---- the end of the process ---- */
+
+static sk_gate at_exit_ran;
+
+static int say_42(void *unused)
+{
+    (void)unused;
+    return 42;
+}
+
+/* While main or a task exits the workers still run, and skua can be used. Says by the exit status how that went. */
+static void at_exit(void)
+{
+    int result = 0;
+    skua_task t;
+    sk_gate_add(&at_exit_ran);
+    if (skua_spawn_with(&t, &(skua_task_options){.runtime = rt}, say_42, NULL) || skua_join(t, &result) || result != 42)
+        _exit(5);
+}
+
+static int exits(void *how)
+{
+    if (*(const char *)how == 'E') _exit(42);
+    exit(42);
+}
+
+static char exit_how;
+
+static int exiting_program(void)
+{
+    char how = case_word[0], where = case_word[1];
+    atexit(at_exit);
+    load *l = load_begin(3);
+    rt = load_runtime(l);
+    SK_EXPECT(skua_runtime_default() != NULL);
+    usleep((useconds_t)(1 + case_word[2] - '0') * 300);
+    if (where == 'm' && how == 'r') return 42;
+    if (where == 'm') exits(&how);
+    exit_how = how;
+    SK_EXPECT_EQ(skua_spawn_with(NULL, &(skua_task_options){.runtime = rt}, exits, &exit_how), 0);
+    if (where == 'p') pthread_exit(NULL); /* main is gone, the rest of the process is not */
+    for (;;) pause();
+}
+
+static int exit_200_times(void)
+{
+    static const char *const ways[] = {"em", "Em", "rm", "et", "Et", "ep", "Ep"};
+    for (int i = 0; i < 210; i++) {
+        char word[8];
+        snprintf(word, sizeof word, "%s%d", ways[i % 7], i / 7 % 10);
+        int status = status_of_child(again("process: the program that exits", word));
+        if (status != 42) fprintf(stderr, "exit %s: status %d\n", word, status);
+        SK_EXPECT_EQ(status, 42);
+    }
+    return 0;
+}
+
+/* ---- the shared library: loaded, used, unloaded ---- */
+
+typedef struct library {
+    void *handle;
+    int (*create)(skua_runtime **, const skua_runtime_options *);
+    int (*release)(skua_runtime *);
+    int (*spawn_with)(skua_task *, const skua_task_options *, skua_fn *, void *);
+    int (*join)(skua_task, int *);
+} library;
+
+static library lib;
+
+static void open_library(void)
+{
+    const char *path = getenv("SKUA_LIBRARY");
+    lib.handle = dlopen(path ? path : "libskua.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (!lib.handle) fprintf(stderr, "%s\n", dlerror());
+    SK_EXPECT(lib.handle != NULL);
+    *(void **)&lib.create = dlsym(lib.handle, "skua_runtime_create");
+    *(void **)&lib.release = dlsym(lib.handle, "skua_runtime_release");
+    *(void **)&lib.spawn_with = dlsym(lib.handle, "skua_spawn_with");
+    *(void **)&lib.join = dlsym(lib.handle, "skua_join");
+    SK_EXPECT(lib.create && lib.release && lib.spawn_with && lib.join);
+}
+
+static int use_library(skua_runtime *on)
+{
+    int result = 0;
+    skua_task t;
+    SK_EXPECT_EQ(lib.spawn_with(&t, &(skua_task_options){.runtime = on}, say_42, NULL), 0);
+    SK_EXPECT_EQ(lib.join(t, &result), 0);
+    return result;
+}
+
+/* A thread that has used skua ends after the library was closed: the destructor of its record is the library's. */
+static void *user_of_the_library(void *on)
+{
+    SK_EXPECT_EQ(use_library((skua_runtime *)on), 42);
+    SK_EXPECT_EQ(dlclose(lib.handle), 0);
+    SK_EXPECT_EQ(use_library((skua_runtime *)on), 42);
+    return NULL;
+}
+
+static int unload(void)
+{
+    skua_runtime *on;
+    pthread_t thread;
+    open_library();
+    SK_EXPECT_EQ(lib.create(&on, &(skua_runtime_options){.workers_max = 2}), 0);
+    SK_EXPECT_EQ(pthread_create(&thread, NULL, user_of_the_library, on), 0);
+    SK_EXPECT_EQ(pthread_join(thread, NULL), 0);
+    usleep(20000); /* the workers and the monitor go about their business */
+    SK_EXPECT_EQ(use_library(on), 42);
+    SK_EXPECT_EQ(lib.release(on), 0);
+    pid_t child = fork(); /* the fork handler is the library's */
+    if (child == 0) _exit(lib.create(&on, NULL) == -ECHILD ? 42 : 6);
+    SK_EXPECT_EQ(status_of_child(child), 42);
+    for (int i = 0; i < 20; i++) { /* and again, as a plugin host would do */
+        open_library();
+        SK_EXPECT_EQ(lib.create(&on, &(skua_runtime_options){.workers_max = 2}), 0);
+        SK_EXPECT_EQ(use_library(on), 42);
+        SK_EXPECT_EQ(lib.release(on), 0);
+        SK_EXPECT_EQ(dlclose(lib.handle), 0);
+    }
+    return 0;
+}
+
+/* ---- stopped and continued ---- */
+
+static int stopped_program(void)
+{
+    load *l = load_begin(3);
+    for (int i = 0; i < 400; i++) {
+        uint64_t begin = skua_now();
+        SK_EXPECT_EQ(skua_sleep(SKUA_MS(1)), 0);
+        SK_EXPECT(skua_now() - begin >= SKUA_MS(1));
+    }
+    load_end(l);
+    return 42;
+}
+
+static int stop_and_continue(void)
+{
+    int status = 0, stops = 0;
+    pid_t pid = again("process: the program that is stopped", NULL);
+    for (; waitpid(pid, &status, WNOHANG) == 0; stops++) {
+        kill(pid, SIGSTOP);
+        usleep(2000);
+        kill(pid, SIGCONT);
+        usleep(5000);
+    }
+    SK_EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+    SK_EXPECT(stops > 20);
+    return 0;
+}
+
+/* ---- streams and environment ---- */
+
+static int closed_streams(void)
+{
+    int files = count_entries("/proc/self/fd");
+    for (int file = 0; file < 3; file++) close(file);
+    load *l = load_begin(2);
+    SK_EXPECT(skua_runtime_default() != NULL);
+    while (load_done(l) < 2000) usleep(500);
+    load_end(l);
+    SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
+    return count_entries("/proc/self/fd") == files - 3 ? 0 : 9; /* skua has opened nothing in their place */
+}
+
+/* Status: the number of workers of the default runtime. */
+static int program_in_an_environment(void)
+{
+    skua_stats s;
+    SK_EXPECT(skua_runtime_stats(skua_runtime_default(), &s, NULL, 0) >= 0);
+    int result;
+    SK_EXPECT_EQ(skua_spawn(&task, say_42, NULL), 0);
+    SK_EXPECT(skua_join(task, &result) == 0 && result == 42);
+    SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
+    return (int)s.workers;
+}
+
+static int workers_with(const char *setting)
+{
+    if (setting)
+        SK_EXPECT_EQ(setenv("SKUA_WORKERS", setting, 1), 0);
+    else
+        unsetenv("SKUA_WORKERS");
+    return status_of_child(again("process: the program in an environment", NULL));
+}
+
+static int environment(void)
+{
+    int all = workers_with(NULL);
+    SK_EXPECT(all >= 1);
+    char name[32], value[200];
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (int i = 0; i < 5000; i++) { /* a megabyte */
+        snprintf(name, sizeof name, "SKUA_%d", i);
+        SK_EXPECT_EQ(setenv(name, value, 1), 0);
+    }
+    SK_EXPECT_EQ(workers_with(NULL), all);
+    SK_EXPECT_EQ(workers_with("1"), 1);
+    SK_EXPECT_EQ(workers_with("4000000000"), all); /* a limit, not a wish */
+    static const char *const nonsense[] = {"", "0", "-1", "2x", " ", "18446744073709551617", "0x1", "one"};
+    for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) SK_EXPECT_EQ(workers_with(nonsense[i]), all);
+    char *large = (char *)malloc(100001);
+    SK_EXPECT(large != NULL);
+    memset(large, '9', 100000);
+    large[100000] = '\0';
+    SK_EXPECT_EQ(workers_with(large), all);
+    free(large);
+    return 0;
+}
+
+const surrounding of_process[] = {
+    {"fork: every call in the child says -ECHILD, under load", forked},
+    {"fork and exec, posix_spawn, under load", others},
+    {"exit, _exit, return from main, from main and from tasks, 200 times", exit_200_times},
+    {"stopped and continued by signals", stop_and_continue},
+    {"dlclose does no harm: the library stays", unload},
+    {"stdin, stdout and stderr closed", closed_streams},
+    {"a huge environment, and nonsense in SKUA_WORKERS", environment},
+    {NULL, NULL},
+};
+
+/* Not cases, but what the cases start: see `again`. */
+const surrounding of_programs[] = {
+    {"process: the other program", other_program},
+    {"process: the program that exits", exiting_program},
+    {"process: the program that is stopped", stopped_program},
+    {"process: the program in an environment", program_in_an_environment},
+    {NULL, NULL},
+};
