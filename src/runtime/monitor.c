@@ -207,8 +207,10 @@ static void relieve(watch *m)
 static uint64_t first_overdue(skua_runtime *rt)
 {
     uint64_t due = SK_NEVER;
-    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
-        due = sk_min(due, sk_timers_next(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->timers));
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) {
+        uint64_t next = sk_timers_next(&((sk_worker *)sk_load_rlx(&rt->workers[i]))->timers);
+        due = sk_min(due, next);
+    }
     return sk_deadline_after(due, 2 * OVERDUE_NS);
 }
 
@@ -221,7 +223,8 @@ static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
     sk_fence_sc();
     bool deep = sk_all_idle(rt) && !sk_anything_queued(rt) && sk_inject_is_empty(&rt->owing) &&
                 sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
-    if (deep) sk_futex_wait(&rt->monitor_word, seen, sk_min(deadline, first_overdue(rt)));
+    uint64_t overdue = first_overdue(rt);
+    if (deep) sk_futex_wait(&rt->monitor_word, seen, sk_min(deadline, overdue));
     sk_store_rlx(&rt->monitor_deep, 0u);
     return deep;
 }

@@ -1,0 +1,40 @@
+/* scenarios.h: the scenarios, as scenarios.c lists them. */
+#ifndef SK_TESTS_SIM_SCENARIOS_H
+#define SK_TESTS_SIM_SCENARIOS_H
+
+#include "sim/scenario.h"
+
+/* Tasks. */
+void sim_tree(void);
+void sim_storm(void);
+void sim_sparse(void);
+void sim_sleeps(void);
+void sim_yields(void);
+void sim_cancel(void);
+void sim_deadlines(void);
+void sim_handles(void);
+void sim_timers(void);
+void sim_growth(void);
+void sim_stacks(void);
+
+/* Runtimes. */
+void sim_blocking(void);
+void sim_stall(void);
+void sim_runnext(void);
+void sim_deep(void);
+void sim_resize(void);
+void sim_race(void);
+void sim_end(void);
+void sim_two(void);
+void sim_adjust(void);
+void sim_default(void);
+
+/* Pools. */
+void sim_pool(void);
+void sim_full(void);
+void sim_poolend(void);
+
+/* All together. */
+void sim_mix(void);
+
+#endif
