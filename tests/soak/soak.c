@@ -342,7 +342,7 @@ int main(int argc, char **argv)
     if (!take_arguments(argc, argv)) return usage();
     memset((void *)s.sample, 0xff, sizeof s.sample); /* resident before the first look */
     if (!warm_up() || !open_default()) {
-        fprintf(stderr, "soak: no runtime\n");
+        fprintf(stderr, "soak: no runtime, or tasks of the warm-up are missing after two minutes\n");
         printf("0 passed, 1 failed\n");
         return 1;
     }
