@@ -1,12 +1,16 @@
 # lanes.sh: the ways in which the tree is built. Sourced by ./dev.
 #
 # A lane is a build folder build/LANE with its own compiler and options. Some lanes (examples, headers, lint,
-# asan-uar, model, mutants) have no meson build of their own; they use one that another lane made.
+# asan-uar) have no meson build of their own; they use one that another lane made. The proof lanes (model, sim, ...) are
+# each a script of their own, tools/test-LANE, which builds what it needs below build/LANE and prints a summary.
 
-all_lanes="lint headers gcc examples clang asan asan-uar asan-clang tsan lto lto-clang valgrind model"
-extra_lanes="mutants" # minutes long: only when asked for
+proof_lanes="model sim freeze faults surroundings soak facade"
+all_lanes="lint headers gcc examples clang asan asan-uar asan-clang tsan lto lto-clang valgrind $proof_lanes"
+extra_lanes="mutants coverage" # minutes long: only when asked for
 quick_lanes="lint headers gcc examples"
 
+is_proof_lane() { case " $proof_lanes $extra_lanes " in *" $1 "*) true ;; *) false ;; esac; }
+proof_script() { if [ "$1" = coverage ]; then echo tools/coverage; else echo "tools/test-$1"; fi; }
 lane_exists() { case " $all_lanes $extra_lanes " in *" $1 "*) true ;; *) false ;; esac; }
 
 lane_needs()
@@ -15,7 +19,10 @@ lane_needs()
     gcc | examples) need $packages_test ;;
     headers) need $packages_test g++ ;;
     lint) if [ -n "${quick:-}" ]; then need $packages_test; else need $packages_lint; fi ;;
-    model | mutants) need $packages_test g++ relacy-dev ;;
+    model) need $packages_test g++ relacy-dev ;;
+    mutants) need $packages_lanes relacy-dev python3 ;;
+    facade) need $packages_test clang python3 ;;
+    sim | freeze | soak | surroundings | faults | coverage) need $packages_test python3 ;;
     *) need $packages_lanes ;;
     esac
 }
@@ -24,7 +31,7 @@ lane_needs()
 lane_folder()
 {
     case "$1" in
-    examples | headers | lint | model | mutants) echo gcc ;;
+    examples | headers | lint) echo gcc ;;
     asan-uar) echo asan ;;
     *) echo "$1" ;;
     esac

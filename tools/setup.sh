@@ -6,7 +6,7 @@ packages_build="gcc libc6-dev binutils meson ninja-build pkg-config liburcu-dev"
 packages_test="$packages_build libcriterion-dev"
 packages_lanes="$packages_test g++ clang libclang-rt-14-dev llvm lld valgrind"
 packages_lint="$packages_test g++ clang-format"
-packages_all="$packages_lanes clang-format relacy-dev"
+packages_all="$packages_lanes clang-format relacy-dev python3"
 packages_peers="golang-go golang-golang-x-sync-dev"
 
 # Prints those of the given packages that are not installed.

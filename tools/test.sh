@@ -35,8 +35,19 @@ lane_scale()
 }
 
 # Seconds after which a test program counts as hung. Longer than a single test's own limit in tests/support/test.h,
-# except in a quick run. SKUA_TEST_LIMIT sets another.
-lane_limit() { if [ -n "${SKUA_TEST_LIMIT:-}" ]; then echo "$SKUA_TEST_LIMIT"; elif [ -n "$quick" ]; then echo 45; else echo 260; fi; }
+# except in a quick run. The proof lanes are whole lanes in one program. SKUA_TEST_LIMIT sets another.
+lane_limit()
+{
+    if [ -n "${SKUA_TEST_LIMIT:-}" ]; then
+        echo "$SKUA_TEST_LIMIT"
+    elif is_proof_lane "$1"; then
+        case "$1" in mutants | coverage) echo 3600 ;; *) echo 600 ;; esac
+    elif [ -n "$quick" ]; then
+        echo 45
+    else
+        echo 260
+    fi
+}
 
 # Sanitizers write into files: what a test prints may be lost, and a report must fail the run whatever the exit status.
 # UBSan and TSan have no other way to be heard in a process that Criterion started.
@@ -72,13 +83,13 @@ runner_arguments()
     case "$2" in stress-*) echo "--verbose --jobs 1" ;; *) echo "--verbose" ;; esac
 }
 
-# Prints "PASSED FAILED" from the summary in a log, or nothing when it has none.
+# Prints "PASSED FAILED SKIPPED" from the summary in a log, or nothing when it has none.
 read_summary()
 {
     sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
         /Synthesis: Tested: / { gsub(/[^0-9 ]/, ""); tested = $1; good = $2; bad = tested - good; seen = 1 }
-        /^[0-9]+ passed, [0-9]+ failed$/ { good = $1; bad = $3; seen = 1 }
-        END { if (seen) print good, bad }'
+        /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { good = $1; bad = $3; skipped = $5 + 0; seen = 1 }
+        END { if (seen) print good, bad, skipped + 0 }'
 }
 
 # Says what is wrong with a run that its own summary does not show, or nothing: complaint STATUS GOOD BAD FOUND LIMIT
@@ -126,7 +137,7 @@ children_of()
 # run_program LANE NAME PROGRAM [ARGUMENT...]: one program, one line.
 run_program()
 {
-    local lane=$1 name=$2 logs log program start seconds status good bad found why
+    local lane=$1 name=$2 logs log program start seconds status good bad skip found why
     shift 2
     logs=build/logs
     log=$logs/$lane-$name.log
@@ -141,13 +152,17 @@ run_program()
     wait "$program"
     status=$?
     seconds=$(awk "BEGIN { printf \"%.1f\", ($(date +%s%N) - $start) / 1e9 }")
-    [ "$status" != 77 ] || { report "$lane" "$name" 0 0 1 "$seconds"; return; }
-    read -r good bad <<<"$(read_summary "$log")"
+    if [ "$status" = 77 ]; then
+        report "$lane" "$name" 0 0 1 "$seconds"
+        tail -n 1 "$log" | sed 's/^/    | /'
+        return
+    fi
+    read -r good bad skip <<<"$(read_summary "$log")"
     found=$(sanitizer_reports "$log" "$logs")
     why=$(complaint "$status" "${good:-}" "${bad:-}" "$found" "$(lane_limit "$lane")")
     # A test that failed because of the report is one failure, not two.
     [ -z "$why" ] || [ "${bad:-0}" != 0 ] || bad=1
-    report "$lane" "$name" "${good:-0}" "${bad:-0}" 0 "$seconds" "$why"
+    report "$lane" "$name" "${good:-0}" "${bad:-0}" "${skip:-0}" "$seconds" "$why"
     [ "${bad:-0}" = 0 ] || show_log "$log" "$logs"
 }
 
@@ -213,24 +228,17 @@ run_examples()
     ! wanted install || run_plainly examples install tools/test-install
 }
 
-# Each of these breaks the code in the ways it knows, and fails when the tests do not notice.
-run_mutants()
-{
-    local script
-    for script in tests/model/*mutants*.py; do
-        [ ! -e "$script" ] || SKUA_TEST_LIMIT=3600 run_plainly mutants "$(basename "$script" .py)" python3 "$script"
-    done
-}
-
 run_lane()
 {
     lane_needs "$1"
     case "$1" in
     lint) ! wanted lint || SKUA_LINT_QUICK=$quick run_program lint lint tools/lint; return ;;
-    model) ! wanted model || run_program model model tools/test-model; return ;;
-    mutants) run_mutants; return ;;
     headers) ! wanted headers || run_program headers headers tools/test-headers; return ;;
     esac
+    if is_proof_lane "$1"; then
+        ! wanted "$1" || run_program "$1" "$1" "$(proof_script "$1")"
+        return
+    fi
     lane_build "$1" || report "$1" build 0 1 0 0.0 "see build/$(lane_folder "$1").log"
     if [ "$1" = examples ]; then run_examples; else run_tests "$1"; fi
 }

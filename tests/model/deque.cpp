@@ -6,13 +6,15 @@
  *   ./model-deque bound 2 taskq -v     one model, all schedules of few context switches; retell a failure
  *
  * (-fno-lifetime-dse: or the compiler drops Relacy's marks on freed memory.)
- * Items are cells that Relacy watches for races.  deque_mutants.py
- * lists the faults that these models are known to find, and tries them.
+ * Items are cells that Relacy watches for races.  tests/mutants tries what these
+ * models find.
  */
 #define SK_BOUNDED_MIN_SLOTS 2u
 #define SK_BOUNDED_LAG 2
 
 #include "model/relacy.h"
+
+#include "model/stub_world.h"
 
 #include "deque/bounded.h"
 #include "deque/inject.h"
@@ -62,14 +64,9 @@ struct taskq_model : rl::test_suite<taskq_model, 3> {
 
     static void retire(void *ctx, sk_taskq_buffer *old)
     {
-#ifdef MUTANT_FREE_AT_ONCE
-        (void)ctx;
-        sk_taskq_buffer_free(old);
-#else
         taskq_model *self = static_cast<taskq_model *>(ctx); /* the grace period ends when the threads do */
         old->next = self->retired;
         self->retired = old;
-#endif
     }
     void before()
     {
@@ -452,23 +449,270 @@ struct bounded_told_model : rl::test_suite<bounded_told_model, 3> {
     }
 };
 
+/* Three pushers and a taker: nothing is lost, each pusher's own order is kept. */
+struct inject_three_model : rl::test_suite<inject_three_model, 4> {
+    struct letter {
+        VAR_T(int) number;
+        sk_inject_link link;
+    };
+    sk_inject inbox;
+    letter letters[4];
+    int firsts, batches, received;
+
+    void before()
+    {
+        sk_inject_init(&inbox);
+        firsts = batches = received = 0;
+    }
+    void take()
+    {
+        sk_inject_link *chain = sk_inject_take(&inbox), *next;
+        if (chain) batches++;
+        for (; chain; chain = next) {
+            next = chain->next;
+            letter *l = reinterpret_cast<letter *>(reinterpret_cast<char *>(chain) - offsetof(letter, link));
+            RL_ASSERT(l->number($) == l - letters);
+            l->number($) = -1; /* ours now */
+            received++;
+        }
+    }
+    void push(int i)
+    {
+        letters[i].number($) = i;
+        firsts += sk_inject_push(&inbox, &letters[i].link);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 3)
+            take();
+        else
+            push((int)index);
+        if (index == 0) push(3);
+    }
+    void after()
+    {
+        take();
+        RL_ASSERT(received == 4);
+        RL_ASSERT(firsts == batches);
+    }
+};
+
+/*
+ * One thread stops for good somewhere in a push or a pop, at any of its accesses.
+ * The other goes on: its own items come out as if the first had finished, or not
+ * begun; and no slot is lost over several laps.
+ */
+template <bool pops> struct bounded_frozen_model : rl::test_suite<bounded_frozen_model<pops>, 2> {
+    sk_bounded q;
+    cells<6> items;
+    bool queued;
+
+    static void at_rest()
+    {
+    }
+    void before()
+    {
+        world.begin(2, at_rest);
+        items.clear();
+        RL_ASSERT(sk_bounded_init_at(&q, 2, SK_BOUNDED_LAPS) == 0);
+        queued = false;
+        if (pops) RL_ASSERT(sk_bounded_push(&q, items.fill(5)) == 0);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            sk_model_freeze(8);
+            if (pops) {
+                void *item = sk_bounded_pop(&q);
+                if (item) items.receive(item);
+            } else {
+                queued = sk_bounded_push(&q, items.fill(5)) == 0;
+            }
+        } else {
+            for (int i = 0; i < 5; i++) {
+                RL_ASSERT(sk_bounded_push(&q, items.fill(i)) == 0); /* one besides, at most: never full */
+                void *item = sk_bounded_pop(&q);
+                RL_ASSERT(item != NULL); /* there is one of two */
+                items.receive(item);
+            }
+        }
+        world.leave();
+    }
+    void after()
+    {
+        sk_model_step = NULL;
+        while (void *item = sk_bounded_pop(&q)) items.receive(item);
+        RL_ASSERT(items.total() == 5 + (pops || queued));
+        sk_bounded_fini(&q);
+    }
+};
+
+/* The only pusher is told that there is room: so its next push succeeds, whatever poppers do. And the counts of what
+   has been pushed and popped never say that more came out than went in. */
+struct bounded_room_model : rl::test_suite<bounded_room_model, 3> {
+    sk_bounded q;
+    cells<5> items;
+    int pushed;
+
+    void before()
+    {
+        items.clear();
+        pushed = 0;
+        RL_ASSERT(sk_bounded_init_at(&q, 2, SK_BOUNDED_LAPS) == 0);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            for (int i = 0; i < 4; i++) {
+                if (sk_bounded_is_full_now(&q)) continue;
+                RL_ASSERT(sk_bounded_push(&q, items.fill(pushed)) == 0);
+                pushed++;
+            }
+        } else if (index == 1) {
+            for (int i = 0; i < 2; i++)
+                if (void *item = sk_bounded_pop(&q)) items.receive(item);
+        } else {
+            uint64_t popped = sk_bounded_popped(&q);
+            uint64_t all = sk_bounded_pushed(&q);
+            RL_ASSERT((int64_t)(all - popped) >= 0 && all - popped <= 4);
+        }
+    }
+    void after()
+    {
+        while (void *item = sk_bounded_pop(&q)) items.receive(item);
+        RL_ASSERT(items.total() == pushed);
+        RL_ASSERT(sk_bounded_is_empty(&q));
+        RL_ASSERT(sk_bounded_pushed(&q) == sk_bounded_popped(&q));
+        sk_bounded_fini(&q);
+    }
+};
+
+/* A ring of one slot, so that every push uses the slot again that a thief may still be reading; the index wraps. */
+struct jobring_one_model : rl::test_suite<jobring_one_model, 2> {
+    sk_jobring ring;
+    cells<4> items;
+    int pushed;
+
+    void before()
+    {
+        items.clear();
+        pushed = 0;
+        RL_ASSERT(sk_jobring_init_at(&ring, 0, UINT64_MAX - 1) == 0);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            for (int i = 0; i < 4; i++) {
+                if (sk_jobring_push(&ring, items.fill(pushed)) == 0)
+                    pushed++;
+                else if (void *item = sk_jobring_pop(&ring))
+                    items.receive(item);
+            }
+        } else {
+            for (int i = 0; i < 3; i++)
+                if (void *item = sk_jobring_steal(&ring)) items.receive(item);
+        }
+    }
+    static void take(void *ctx, void *item)
+    {
+        static_cast<jobring_one_model *>(ctx)->items.receive(item);
+    }
+    void after()
+    {
+        RL_ASSERT(sk_jobring_check(&ring));
+        sk_jobring_drain(&ring, take, this);
+        RL_ASSERT(items.total() == pushed);
+        sk_jobring_fini(&ring);
+    }
+};
+
+/*
+ * An outgrown buffer goes through a retire list and is freed when no thief can
+ * hold it.  The section that a thief reads in is the model's own (that of the
+ * runtime is liburcu's): a count that the controller waits for.
+ */
+struct taskq_retire_model : rl::test_suite<taskq_retire_model, 3> {
+    sk_taskq q;
+    cells<3> items;
+    sk_inject retired;
+    sk_atomic(uint32_t) reading;
+    int freed;
+
+    static void retire(void *ctx, sk_taskq_buffer *old)
+    {
+        sk_inject_push(&static_cast<taskq_retire_model *>(ctx)->retired, reinterpret_cast<sk_inject_link *>(old->room));
+    }
+    static sk_taskq_buffer *buffer_of(sk_inject_link *link)
+    {
+        return reinterpret_cast<sk_taskq_buffer *>(reinterpret_cast<char *>(link) - offsetof(sk_taskq_buffer, room));
+    }
+    void before()
+    {
+        items.clear();
+        freed = 0;
+        sk_inject_init(&retired);
+        sk_store_rlx(&reading, 0u);
+        RL_ASSERT(sk_taskq_init_at(&q, 0, retire, this, UINT64_MAX) == 0);
+    }
+    void reclaim()
+    {
+        sk_inject_link *link = sk_inject_take(&retired), *next;
+        if (!link) return;
+        sk_fence_sc();
+        /* [DQ-M1] acquire; pairs with [DQ-M2]: the end of the section comes before the end of the grace period. */
+        while (sk_load_acq(&reading)) rl::yield(1, $);
+        for (; link; link = next) {
+            next = link->next;
+            sk_taskq_buffer_free(buffer_of(link));
+            freed++;
+        }
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            for (int i = 0; i < 3; i++) RL_ASSERT(sk_taskq_push(&q, items.fill(i)) == 0);
+        } else if (index == 1) {
+            void *loot[2];
+            sk_store_rlx(&reading, 1u);
+            sk_fence_sc();
+            uint32_t n = sk_taskq_steal(&q, loot, 2);
+            /* [DQ-M2] release; pairs with [DQ-M1]. */
+            sk_store_rel(&reading, 0u);
+            for (uint32_t i = 0; i < n; i++) items.receive(loot[i]);
+        } else {
+            reclaim();
+        }
+    }
+    void after()
+    {
+        RL_ASSERT(sk_taskq_check(&q));
+        while (void *item = sk_taskq_take(&q)) items.receive(item);
+        RL_ASSERT(items.total() == 3);
+        reclaim();
+        sk_taskq_fini(&q);
+    }
+};
+
+static const sk_model models[] = {
+    SK_EXPLORE(taskq_model, "taskq", 1),
+    SK_EXPLORE(taskq_reuse_model, "taskq-reuse", 2),
+    SK_EXPLORE(taskq_move_model, "taskq-move", 1),
+    SK_EXPLORE(taskq_retire_model, "taskq-retire", 1),
+    SK_EXPLORE(jobring_model, "jobring", 2),
+    SK_EXPLORE(jobring_one_model, "jobring-one", 3),
+    SK_EXPLORE(jobring_drain_model, "jobring-drain", 3),
+    SK_EXPLORE(inject_model, "inject", 3),
+    SK_EXPLORE(inject_three_model, "inject-three", 3),
+    SK_EXPLORE(bounded_model<1>, "bounded-1", 0),
+    SK_EXPLORE(bounded_model<2>, "bounded-2", 0),
+    SK_EXPLORE(bounded_honest_model, "bounded-honest", 0),
+    SK_EXPLORE(bounded_told_model, "bounded-told", 3),
+    SK_EXPLORE(bounded_room_model, "bounded-room", 1),
+    SK_EXPLORE(bounded_frozen_model<false>, "bounded-frozen-push", 2),
+    SK_EXPLORE(bounded_frozen_model<true>, "bounded-frozen-pop", 2),
+};
+
 int main(int argc, char **argv)
 {
-    bool random = argc < 2 || strcmp(argv[1], "random") == 0, passed = true;
-    unsigned n = argc > 2 ? (unsigned)atoi(argv[2]) : 10000;
-    const char *only = argc > 3 && argv[3][0] != '-' ? argv[3] : "";
-    bool history = argc > 3 && strcmp(argv[argc - 1], "-v") == 0;
-#define EXPLORE(model, name)                                                                                           \
-    if (strstr(name, only)) passed &= sk_explore<model>(name, random, n, history)
-    EXPLORE(taskq_model, "taskq");
-    EXPLORE(taskq_reuse_model, "taskq-reuse");
-    EXPLORE(taskq_move_model, "taskq-move");
-    EXPLORE(jobring_model, "jobring");
-    EXPLORE(jobring_drain_model, "jobring-drain");
-    EXPLORE(inject_model, "inject");
-    EXPLORE(bounded_model<1>, "bounded-1");
-    EXPLORE(bounded_model<2>, "bounded-2");
-    EXPLORE(bounded_honest_model, "bounded-honest");
-    EXPLORE(bounded_told_model, "bounded-told");
-    _exit(passed ? 0 : 1); /* Relacy has replaced new and delete: no destructors */
+    sk_model_main(argc, argv, models, sk_array_len(models));
 }

@@ -19,11 +19,30 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <new>
+#include <queue>
+#include <set>
+#include <sstream>
+#include <stack>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#define private public /* of Relacy's atomics: model_atomic.h looks at their histories */
 #include <relacy/relacy.hpp>
+#undef private
 
 #include "base/atomic.h"
+#include "model/model_atomic.h"
 
 #undef sk_atomic
 #undef SK_MO
@@ -35,7 +54,7 @@
 #undef sk_and_
 #undef sk_cas_
 #undef sk_fence_
-#define sk_atomic(T) rl::atomic<T>
+#define sk_atomic(T) sk_model_atomic<T>
 #define SK_MO(order) rl::memory_order_##order
 #define sk_store_(p, v, o) ((p)->store((v), o))
 #define sk_xchg_(p, v, o) ((p)->exchange((v), o))
@@ -44,7 +63,7 @@
 #define sk_or_(p, v, o) ((p)->fetch_or((v), o))
 #define sk_and_(p, v, o) ((p)->fetch_and((v), o))
 #define sk_cas_(p, e, v, o, f) ((p)->compare_exchange_strong(*(e), (v), o, f))
-#define sk_fence_(o) rl::atomic_thread_fence(o)
+#define sk_fence_(o) sk_model_fence(o)
 
 /*
  * Explores one model: `random`: n iterations; else every schedule with at most
@@ -59,10 +78,55 @@ template <typename model> bool sk_explore(const char *name, bool random, unsigne
     params.context_bound = n;
     params.progress_stream = &silence;
     params.output_stream = history ? &std::cout : &silence;
+    clock_t begin = clock();
     bool passed = rl::simulate<model>(params);
     std::cout << (passed ? "ok     " : "FAILED ") << name << ": " << params.stop_iteration << " schedules, "
-              << rl::test_result_str(params.test_result) << std::endl;
+              << rl::test_result_str(params.test_result) << ", " << (random ? "random" : "bound ");
+    if (!random) std::cout << n;
+    std::cout << ", " << (clock() - begin) / (CLOCKS_PER_SEC / 1000) << " ms" << std::endl;
     return passed;
+}
+
+/*
+ * The models of a program, and its main:
+ *
+ *   static const sk_model models[] = {SK_EXPLORE(some_model, "name", 2), ...};
+ *   int main(int argc, char **argv) { sk_model_main(argc, argv, models, sk_array_len(models)); }
+ *
+ * The number is the largest bound of context switches that every schedule was explored for within the time that a
+ * test run has; 0: none was, it is explored at random only.
+ *
+ *   program random N [NAME] [-v]       so many random schedules of every model
+ *   program bound N [NAME] [-v]        all schedules with at most N context switches that are not forced
+ *   program exhaustive [NAME] [-v]     the same, each model with its own bound; those with 0 are left out
+ *
+ * NAME is a part of the models' names; -v retells a failure step by step.
+ */
+typedef struct sk_model {
+    const char *name;
+    unsigned bound;
+    bool (*explore)(const char *name, bool random, unsigned n, bool history);
+} sk_model;
+
+#define SK_EXPLORE(model, name, bound)                                                                                 \
+    {                                                                                                                  \
+        name, bound, sk_explore<model>                                                                                 \
+    }
+
+[[noreturn]] inline void sk_model_main(int argc, char **argv, const sk_model *models, size_t count)
+{
+    bool history = argc > 1 && strcmp(argv[argc - 1], "-v") == 0, passed = true;
+    argc -= history;
+    const char *how = argc > 1 ? argv[1] : "random";
+    bool random = strcmp(how, "random") == 0, exhaustive = strcmp(how, "exhaustive") == 0;
+    int at = 2;
+    unsigned n = exhaustive ? 0 : argc > at ? (unsigned)atoi(argv[at++]) : 10000;
+    const char *only = argc > at ? argv[at] : "";
+    for (size_t i = 0; i < count; i++) {
+        if (!strstr(models[i].name, only) || (exhaustive && models[i].bound == 0)) continue;
+        passed &= models[i].explore(models[i].name, random, exhaustive ? models[i].bound : n, history);
+    }
+    _exit(passed ? 0 : 1); /* Relacy has replaced new and delete: no destructors */
 }
 
 #endif

@@ -5,10 +5,11 @@
  *   ./model-timer random 100000        every model, so many random schedules
  *   ./model-timer bound 2 claim -v     one model, all schedules of few context switches; retell a failure
  *
- * The wheel and each node carry a mark that every access writes: two accesses
- * that nothing orders are a race, which Relacy reports.  The same mark is
- * written when the task's memory is freed, so a use after that is one as well.
- * timer.mutants lists the faults that these models are known to find.
+ * The wheel and each node carry a mark that every access writes (stub_wheel.h):
+ * two accesses that nothing orders are a race, which Relacy reports.  The same
+ * mark is written when the task's memory is freed, so a use after that is one as
+ * well.
+ * tests/mutants tries what these models find.
  */
 #include "model/relacy.h"
 
@@ -20,95 +21,7 @@
     abort();
 }
 
-/* ---- a wheel with room for whatever the models arm: a list without order, but with marks ---- */
-#define SK_TIMER_WHEEL_H
-#define SK_TICK_SHIFT 0
-#define SK_TICK_NEVER UINT64_MAX
-
-struct sk_timer {
-    sk_timer *next;
-    sk_timer **pprev; /* here only: whether it is armed */
-    uint64_t expires;
-    VAR_T(int) mark;
-};
-
-struct sk_wheel {
-    sk_timer *first;
-    uint64_t due;
-    VAR_T(int) mark;
-};
-
-static uint64_t sk_tick_up(uint64_t ns)
-{
-    return ns;
-}
-static uint64_t sk_tick_ns(uint64_t tick)
-{
-    return tick;
-}
-static void sk_wheel_init(sk_wheel *w, uint64_t)
-{
-    w->first = NULL;
-    w->due = SK_TICK_NEVER;
-    w->mark($) = 0;
-}
-static void sk_wheel_refresh(sk_wheel *w)
-{
-    w->mark($) = 1;
-    w->due = SK_TICK_NEVER;
-    for (sk_timer *t = w->first; t; t = t->next) w->due = sk_min(w->due, t->expires);
-}
-static void sk_wheel_arm(sk_wheel *w, sk_timer *t, uint64_t expires)
-{
-    t->mark($) = 1;
-    RL_ASSERT(t->pprev == NULL);
-    t->expires = expires;
-    t->next = w->first;
-    t->pprev = &t->next;
-    w->first = t;
-    sk_wheel_refresh(w);
-}
-/* Time stands still in these models: from the next advance on is from now on. */
-static void sk_wheel_arm_in(sk_wheel *w, sk_timer *t, uint64_t ns)
-{
-    sk_wheel_arm(w, t, ns);
-}
-static bool sk_wheel_cancel(sk_wheel *w, sk_timer *t)
-{
-    w->mark($) = 1;
-    t->mark($) = 1;
-    if (!t->pprev) return false;
-    sk_timer **at = &w->first;
-    while (*at != t) at = &(*at)->next;
-    *at = t->next;
-    t->pprev = NULL;
-    return true;
-}
-static sk_timer *sk_wheel_advance(sk_wheel *w, uint64_t now)
-{
-    sk_timer *chain = NULL;
-    w->mark($) = 1;
-    for (sk_timer **at = &w->first, *t; (t = *at);) {
-        if (t->expires > now) {
-            at = &t->next;
-            continue;
-        }
-        *at = t->next;
-        t->mark($) = 1;
-        t->pprev = NULL;
-        t->next = chain;
-        chain = t;
-    }
-    return chain;
-}
-static sk_timer *sk_wheel_drain(sk_wheel *w, uint64_t)
-{
-    return sk_wheel_advance(w, UINT64_MAX);
-}
-static bool sk_wheel_check(const sk_wheel *w)
-{
-    return w->first == NULL || w->first->pprev != NULL;
-}
+#include "model/stub_wheel.h"
 
 #include "timer/timers.c"
 
@@ -280,19 +193,16 @@ typedef slot_model<WAY_SLEEP_AND_WAKE, true> slot_sleep_and_wake;
 typedef slot_model<WAY_END, false> slot_park_and_end;
 typedef slot_model<WAY_SLEEP, false> slot_park_and_sleep;
 
+static const sk_model models[] = {
+    SK_EXPLORE(claim_model, "claim", 2),
+    SK_EXPLORE(slot_end, "slot-end", 3),
+    SK_EXPLORE(slot_sleep, "slot-sleep", 2),
+    SK_EXPLORE(slot_sleep_and_wake, "slot-sleep-and-wake", 2),
+    SK_EXPLORE(slot_park_and_end, "slot-park-and-end", 2),
+    SK_EXPLORE(slot_park_and_sleep, "slot-park-and-sleep", 2),
+};
+
 int main(int argc, char **argv)
 {
-    bool random = argc < 2 || strcmp(argv[1], "random") == 0, passed = true;
-    unsigned n = argc > 2 ? (unsigned)atoi(argv[2]) : 10000;
-    const char *only = argc > 3 && argv[3][0] != '-' ? argv[3] : "";
-    bool history = argc > 3 && strcmp(argv[argc - 1], "-v") == 0;
-#define EXPLORE(model, name)                                                                                           \
-    if (strstr(name, only)) passed &= sk_explore<model>(name, random, n, history)
-    EXPLORE(claim_model, "claim");
-    EXPLORE(slot_end, "slot-end");
-    EXPLORE(slot_sleep, "slot-sleep");
-    EXPLORE(slot_sleep_and_wake, "slot-sleep-and-wake");
-    EXPLORE(slot_park_and_end, "slot-park-and-end");
-    EXPLORE(slot_park_and_sleep, "slot-park-and-sleep");
-    _exit(passed ? 0 : 1); /* Relacy has replaced new and delete: no destructors */
+    sk_model_main(argc, argv, models, sk_array_len(models));
 }

@@ -240,7 +240,7 @@ SK_TEST(runtime, resize_while_tasks_run)
     skua_stats s = sk_stats_of(rt);
     SK_EXPECT_EQ(s.created, n);
     SK_EXPECT_EQ(s.grown, 7 + 2 + 67);
-    SK_EXPECT_EQ(s.shrunk, 7 + 68 + 1);
+    SK_EVENTUALLY(sk_stats_of(rt).shrunk == 7 + 68 + 1); /* a worker may be gone before it is counted as gone */
     SK_EXPECT_EQ(skua_runtime_resize(rt, 0), -EINVAL);
     SK_EXPECT_EQ(skua_runtime_resize(rt, SKUA_WORKERS_MAX + 1), -EINVAL);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
@@ -271,9 +271,9 @@ SK_TEST(runtime, backlog_doubles_and_halves)
     sk_gate_add(&holder.release);
     SK_EVENTUALLY(sk_stats_of(rt).done == 30);
     SK_EVENTUALLY(sk_stats_of(rt).workers == 1);
-    skua_stats s = sk_stats_of(rt);
-    SK_EXPECT_EQ(s.grown, s.shrunk);
-    SK_EXPECT(s.grown >= 5);
+    SK_EVENTUALLY(sk_stats_of(rt).grown ==
+                  sk_stats_of(rt).shrunk); /* a worker may be gone before it is counted as gone */
+    SK_EXPECT(sk_stats_of(rt).grown >= 5);
     SK_EXPECT_EQ(sk_run_on(rt, sk_give_0, NULL), 0);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }

@@ -1,0 +1,87 @@
+"""killers.py: which programs are tried on a mutant of which file, the cheapest first.
+
+A killer is KIND/PROGRAM with its arguments; @N after the program sets SKUA_TEST_SCALE=N. A mutant is killed when the
+program fails, crashes, or does not end. Which one kills which mutant is in killers.txt, written by
+`tools/test-mutants --write`; that one is tried first.
+"""
+
+# The real code under Relacy: weak memory, all interleavings of small scenarios.
+TASKQ, JOBRING = "model/deque random 40000 taskq", "model/deque random 60000 jobring"
+INJECT, BOUNDED = "model/deque random 60000 inject", "model/deque random 40000 bounded"
+CLAIM, SLOT = "model/timer random 60000 claim", "model/timer random 60000 slot"
+
+
+def model(name, schedules):
+    """First a few schedules of every scenario of a program: most mutants need no more."""
+    return ["model/%s random %d" % (name, n) for n in (300, schedules)]
+
+
+STATE, JOIN, MEM = model("state", 20000), model("join", 20000), model("mem", 20000)
+PARKING, BLOCKING, RETIRE = model("parking", 10000), model("blocking", 10000), model("retire", 10000)
+POOL, COUNT = model("pool", 10000), model("count", 10000)
+
+# The whole runtime in the simulator: late stores, but no early loads. It stops at the first seed that fails.
+SIM = "sim/all --jobs 1 --failures 1 --seeds 2500"
+FREEZE = "sim/all --jobs 1 --failures 1 --seeds 1500 --strategy freeze"
+LATE = "sim/all --jobs 1 --failures 1 --seeds 1500 --strategy pct3 --memory tso"
+POOLS = ["sim/all --jobs 1 --failures 1 --seeds 1000 --scenario " + name for name in ("pool", "full", "poolend")]
+
+# The whole library on real processors, which are x86: they see faults, but no weak order.
+TASKS = ["unit/task", "unit/task_cancel", "unit/runtime_stop", "unit/blocking", "unit/sched", "unit/task_deadline",
+         "unit/task_time", "unit/runtime", "unit/pool", "unit/pool_wait"]
+STRESS = ["stress/runtime_race@20", "stress/runtime@20", "stress/runtime_end@20", "stress/pool@20"]
+
+BY_FILE = {
+    "deque/taskq.h": [TASKQ, "unit/deque taskq", "stress/deque@20 taskq"],
+    "deque/jobring.h": [JOBRING, "unit/deque jobring", "stress/deque@20 jobring"],
+    "deque/inject.h": [INJECT, "unit/deque inject", "stress/deque@20 inject", "tsan/stress-deque@50 inject"],
+    "deque/bounded.h": [BOUNDED, "unit/deque_bounded", *POOL, "unit/pool"] + POOLS,
+    "timer/wheel.h": ["unit/timer", "unit/timer_slot"],
+    "timer/wheel.c": ["unit/timer", "unit/timer_slot"],
+    "timer/claim.h": [CLAIM, SLOT, "unit/timer_slot"],
+    "timer/slot.h": [SLOT, "unit/timer_slot", "asan/stress-timer@5", SIM],
+    "timer/timers.h": [SLOT, "unit/timer_slot", "unit/task_time", *STATE, SIM],
+    "timer/timers.c": [SLOT, "unit/timer_slot", "unit/task_time", "asan/stress-timer@5", *STATE, SIM],
+    "mem/slab.c": [*MEM, "unit/mem", "stress/mem@5", SIM],
+    "mem/stack.c": ["unit/mem", "unit/faults", SIM],
+    "mem/arena.c": [*MEM, "unit/mem", "stress/mem@5", SIM],
+    "mem/tagstack.h": [*MEM, "unit/mem", SIM, "stress/mem@1"],
+    "os/once.h": [*BLOCKING, "unit/os", "unit/faults", SIM],
+    "os/membarrier.c": ["unit/os"],
+    "fiber/overflow.c": ["unit/task"],
+    "pool/pool.c": [*POOL, "unit/pool", "unit/pool_wait", SIM] + POOLS,
+    "pool/waitq.c": [*POOL, "unit/pool_wait", "unit/pool", SIM] + POOLS,
+    "pool/waitq.h": [*POOL, "unit/pool_wait", SIM] + POOLS,
+    "runtime/task_state.h": [*STATE, *JOIN, "unit/task", "unit/task_cancel", "unit/task_deadline", SIM],
+    "runtime/task_join.h": [*JOIN, "unit/task", SIM],
+    "runtime/join.c": [*JOIN, "unit/task", "unit/task_deadline", SIM],
+    "runtime/park.c": [*JOIN, "unit/task", "unit/task_cancel", "unit/sched", SIM] + STRESS,
+    "runtime/idle.c": [*PARKING, SIM, FREEZE, LATE, "unit/sched", "unit/runtime"],
+    "runtime/monitor.c": [*PARKING, *BLOCKING, SIM, FREEZE, "unit/blocking", "unit/sched", "unit/runtime"],
+    "runtime/monitor.h": [*PARKING, SIM, LATE],
+    "runtime/blocking.c": [*BLOCKING, "unit/blocking", SIM],
+    "runtime/machine.c": [*RETIRE, *BLOCKING, "unit/blocking", "unit/runtime", SIM, FREEZE],
+    "runtime/workers.c": [*RETIRE, "unit/runtime", SIM, "asan/stress-runtime@50"],
+    "runtime/sched.c": [SIM, FREEZE] + TASKS + STRESS,
+    "runtime/sched.h": [*COUNT, *RETIRE, SIM],
+    "runtime/expiry.c": ["unit/task_time", "unit/task_deadline", *RETIRE, SIM, FREEZE, LATE],
+    "runtime/stats.c": [*COUNT, SIM],
+    "runtime/runtime.c": [*COUNT, "unit/runtime", SIM],
+    "runtime/end.c": [*COUNT, *JOIN, "unit/task", "unit/runtime_stop", "unit/pool", SIM, LATE],
+    "runtime/shutdown.c": [*COUNT, "unit/runtime_stop", "unit/runtime", SIM, LATE],
+}
+
+
+def killers_of(mutant):
+    return BY_FILE.get(mutant.path) or [SIM] + TASKS + STRESS
+
+
+def is_repeatable(killer):
+    """The same result at each run: so a survivor that is on the list can be tried with it."""
+    return killer.split("/")[0] in ("model", "sim", "unit")
+
+
+# For ./dev test: a fixed few, of each kind, with killers that take no time to build or run.
+QUICK = """DQ_R1_rlx DQ_A2_rlx taskq_take_by_store taskq_overshoots JR_F1_none JR_F2_none JR_R1_rlx
+    jobring_last_without_race IN_R1_rlx IN_A1_rlx BQ_A3_rlx BQ_R3_rlx bounded_same_lap TM_F1_none TM_F2_none TM_R1_rlx
+    TM_R8_rel slot_fire_by_store TM_A3_rlx slot_tag_read_late""".split()
