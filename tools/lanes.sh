@@ -4,9 +4,9 @@
 # asan-uar) have no meson build of their own; they use one that another lane made. The proof lanes (model, sim, ...) are
 # each a script of their own, tools/test-LANE, which builds what it needs below build/LANE and prints a summary.
 
-proof_lanes="model sim freeze faults surroundings soak facade"
+proof_lanes="model sim freeze faults surroundings soak facade coverage"
 all_lanes="lint headers gcc examples clang asan asan-uar asan-clang tsan lto lto-clang valgrind $proof_lanes"
-extra_lanes="mutants coverage" # minutes long: only when asked for
+extra_lanes="mutants" # minutes long: only when asked for
 quick_lanes="lint headers gcc examples"
 
 is_proof_lane() { case " $proof_lanes $extra_lanes " in *" $1 "*) true ;; *) false ;; esac; }

@@ -16,6 +16,18 @@
 
 #ifdef SK_FAULTS
 
+SK_TEST(faults, refused_and_granted_calls_are_told_apart)
+{
+    uint64_t before = sk_fault_granted(SK_FAULT_MALLOC);
+    sk_fault_arm(SK_FAULT_MALLOC, 2, false);
+    SK_EXPECT(!sk_fault(SK_FAULT_MALLOC));
+    SK_EXPECT(sk_fault(SK_FAULT_MALLOC)); /* the second */
+    SK_EXPECT(!sk_fault(SK_FAULT_MALLOC));
+    SK_EXPECT_EQ(sk_fault_count(SK_FAULT_MALLOC), 3);
+    SK_EXPECT_EQ(sk_fault_granted(SK_FAULT_MALLOC), before + 2);
+    sk_fault_reset();
+}
+
 /* ---- a load that copes with every error ---- */
 
 typedef struct load {

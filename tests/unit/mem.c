@@ -624,6 +624,22 @@ SK_TEST(stack, the_kernel_keeps_the_memory)
     SK_EXPECT_EQ(a->fresh, 1); /* the hook may have let go of what it had */
 }
 
+SK_TEST(slab, objects_that_are_out_are_counted)
+{
+    enum { N = 3 };
+    void *object[N];
+    uint64_t before = sk_slab_out();
+    sk_slab_cache out;
+    SK_EXPECT_EQ(sk_slab_init(&slab, 64, 0), 0);
+    sk_slab_cache_init(&out, &slab);
+    for (int i = 0; i < N; i++) SK_EXPECT((object[i] = sk_slab_alloc(&out)) != NULL);
+    SK_EXPECT(sk_slab_out() >= before + N); /* more: what lies in the cache counts as well */
+    for (int i = 0; i < N; i++) sk_slab_free(&out, object[i]);
+    sk_slab_cache_flush(&out);
+    SK_EXPECT_EQ(sk_slab_out(), before);
+    sk_slab_fini(&slab);
+}
+
 SK_TEST(slab, no_memory)
 {
     sk_fault_arm(SK_FAULT_MMAP, 1, false);
