@@ -67,6 +67,7 @@ struct skua_pool {
     SK_LINE_ALIGNED sk_waitq room;                  /* submitters before a full queue */
     sk_waitq rest;                                  /* those who wait for the end of all */
     SK_LINE_ALIGNED sk_atomic(uint32_t) submitting; /* calls of submit under way */
+    sk_atomic(uint32_t) waiting;                    /* calls of wait and release under way */
     sk_atomic(uint64_t) stuck;                      /* of the pool's own tasks: those that wait for room in its queue */
     SK_LINE_ALIGNED sk_bounded queue;
 };
@@ -264,8 +265,8 @@ static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
     sk_store_rlx(&pool->pumping, 0u);
     sk_store_rlx(&pool->running, UINT64_C(0));
     sk_store_rlx(&pool->stuck, UINT64_C(0));
-    /* `inside` and `submitting` are as the last life left them: 0, but for one who is late and will leave by himself.
-     */
+    /* `inside`, `submitting` and `waiting` are as the last life left them: 0, but for one who is late and will leave by
+       himself. */
     for (int end = 0; end < SK_ENDS; end++) sk_store_rlx(&pool->ended[end], UINT64_C(0));
     sk_waitq_init(&pool->room);
     sk_waitq_init(&pool->rest);
@@ -416,13 +417,57 @@ static bool may_be_freed(void *ctx)
     return sk_load_acq(&pool->submitting) == 0 && at_rest(ctx) && sk_load_acq(&pool->pumping) == 0;
 }
 
+/* Around what stands in the pool's queue of waiters: release does not give the memory to another pool meanwhile. */
+static void begin_wait(skua_pool *pool)
+{
+    /* [PL-C10] sequentially consistent; pairs with [PL-A12]: either release counts us, or we see the pool freed. */
+    sk_add_sc(&pool->waiting, 1u);
+}
+
+static void end_wait(skua_pool *pool)
+{
+    /* [PL-R5] release; pairs with [PL-A12]: our last touch of the pool. */
+    sk_sub_ar(&pool->waiting, 1u);
+}
+
 int skua_pool_wait(skua_pool *pool, uint64_t timeout)
 {
     int error = check(pool);
     if (error) return error;
     if (called_from_own_task(pool)) return -EDEADLK;
     uint64_t deadline = timeout == SKUA_FOREVER ? SK_NEVER : sk_deadline_after(sk_clock_ns(), timeout);
-    return sk_waitq_wait(&pool->rest, at_rest, pool, deadline);
+    begin_wait(pool);
+    /* [PL-A11] sequentially consistent; pairs with [PL-C6], see [PL-C10]. */
+    error = sk_load_sc(&pool->state) == POOL_FREE ? -ESHUTDOWN : sk_waitq_wait(&pool->rest, at_rest, pool, deadline);
+    end_wait(pool);
+    return error;
+}
+
+/* Nobody else waits, or is about to: all find the pool at rest, once they have been woken. */
+static bool is_last(skua_pool *pool)
+{
+    /* [PL-A12] sequentially consistent; pairs with [PL-C10], and as an acquire with [PL-R5]. One of them is we. */
+    if (sk_load_sc(&pool->waiting) == 1) return true;
+    sk_waitq_wake(&pool->rest);
+    return false;
+}
+
+/* The pool is closed: waits for its end, and frees it. Counted as waiting. */
+static int release(skua_pool *pool)
+{
+    sk_waitq_wake(&pool->room);
+    int error = sk_waitq_wait(&pool->rest, may_be_freed, pool, SK_NEVER);
+    if (error) return error;
+    uint32_t closed = POOL_CLOSED;
+    /* [PL-C6] sequentially consistent; pairs with itself: of several that release, one frees. */
+    if (!sk_cas_sc(&pool->state, &closed, (uint32_t)POOL_FREE)) return -ESHUTDOWN;
+    /* [PL-A1] acquire; pairs with [PL-R1] and [PL-R2]: the last ones are on their way out, a few instructions. */
+    while (sk_load_acq(&pool->inside) || sk_load_acq(&pool->owes) || /* [PL-A8] acquire; pairs with [PL-X2]. */
+           !is_last(pool)) {
+        if (skua_yield()) sched_yield();
+    }
+    sk_chore_free(pool->pump);
+    return 0;
 }
 
 int skua_pool_release(skua_pool *pool)
@@ -431,22 +476,14 @@ int skua_pool_release(skua_pool *pool)
     if (!pool) return -EINVAL;
     uint32_t open = POOL_OPEN;
     if (called_from_own_task(pool)) return -EDEADLK;
+    begin_wait(pool);
     /* [PL-C5] sequentially consistent; before [PL-F3]. A release that was cancelled while it waited left CLOSED. */
-    if (!sk_cas_sc(&pool->state, &open, (uint32_t)POOL_CLOSED) && open != POOL_CLOSED) return -ESHUTDOWN;
+    bool closed = sk_cas_sc(&pool->state, &open, (uint32_t)POOL_CLOSED) || open == POOL_CLOSED;
     sk_fence_sc(); /* [PL-F3] full fence; pairs with [PL-C4]: closed before the count. */
-    sk_waitq_wake(&pool->room);
-    int error = sk_waitq_wait(&pool->rest, may_be_freed, pool, SK_NEVER);
-    if (error) return error;
-    uint32_t closed = POOL_CLOSED;
-    /* [PL-C6] sequentially consistent; pairs with itself: of several that release, one frees. */
-    if (!sk_cas_sc(&pool->state, &closed, (uint32_t)POOL_FREE)) return -ESHUTDOWN;
-    /* [PL-A1] acquire; pairs with [PL-R1] and [PL-R2]: the last ones are on their way out, a few instructions. */
-    while (sk_load_acq(&pool->inside) || sk_load_acq(&pool->owes)) { /* [PL-A8] acquire; pairs with [PL-X2]. */
-        if (skua_yield()) sched_yield();
-    }
-    sk_chore_free(pool->pump);
-    forget(pool);
-    return 0;
+    int error = closed ? release(pool) : -ESHUTDOWN;
+    end_wait(pool);
+    if (!error) forget(pool);
+    return error;
 }
 
 int skua_pool_stats(skua_pool *pool, skua_pool_counts *out)

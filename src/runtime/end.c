@@ -11,7 +11,7 @@
 /* ---- birth ---- */
 
 /* From outside of the runtime's own workers: counted before the look at `stopping`, see shutdown.c. */
-static bool admit_foreign(skua_runtime *rt)
+static bool count_foreign(skua_runtime *rt)
 {
     /* [EN-C1] sequentially consistent; pairs with [SD-F1] in stop_at_least: either the stopper counts this task and
        waits for it, or we see that it stops. */
@@ -21,6 +21,17 @@ static bool admit_foreign(skua_runtime *rt)
     /* [EN-R2] release; pairs with [ST-A3] in a snapshot. */
     sk_add_rel(&rt->foreign_refused, UINT64_C(1));
     return false;
+}
+
+/* Who counts must not be so late that the memory serves another runtime by then. A pool counts its submitters itself,
+   and is released before its runtime. */
+static bool admit_foreign(skua_runtime *rt, const sk_task_owner *owner)
+{
+    if (owner->ended) return count_foreign(rt);
+    if (!sk_runtime_enter(rt)) return false;
+    bool admitted = count_foreign(rt); /* then the task keeps the runtime */
+    sk_runtime_exit(rt);
+    return admitted;
 }
 
 static void init_task(sk_task *t, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase)
@@ -49,7 +60,7 @@ sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *a
         return NULL;
     }
     /* Inside, a running task keeps the runtime alive; it may go on making tasks until it is told to give up. */
-    if (inside ? sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL : !admit_foreign(rt)) {
+    if (inside ? sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL : !admit_foreign(rt, owner)) {
         sk_slab_free(w ? &w->tasks : &local->tasks, t);
         *error = -ESHUTDOWN;
         return NULL;

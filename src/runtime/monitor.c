@@ -223,6 +223,7 @@ static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
     sk_fence_sc();
     bool deep = sk_all_idle(rt) && !sk_anything_queued(rt) && sk_inject_is_empty(&rt->owing) &&
                 sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
+    sk_fence_acq(); /* [MO-F4] acquire; pairs with [ID-R2]: who is seen asleep is seen with its next timer. */
     uint64_t overdue = first_overdue(rt);
     if (deep) sk_futex_wait(&rt->monitor_word, seen, sk_min(deadline, overdue));
     sk_store_rlx(&rt->monitor_deep, 0u);

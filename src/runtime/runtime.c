@@ -190,9 +190,12 @@ int skua_runtime_resize(skua_runtime *rt, uint32_t workers)
     int error = sk_runtime_check(rt);
     if (error) return error;
     if (workers == 0 || workers > SKUA_WORKERS_MAX) return -EINVAL;
-    if (rt->adjust != SKUA_ADJUST_FIXED) return -EPERM;
-    if (sk_load_rlx(&rt->stopping)) return -ESHUTDOWN;
-    sk_store_rlx(&rt->wanted, workers);
-    sk_monitor_ring(rt);
-    return 0;
+    if (!sk_runtime_enter(rt)) return -ESHUTDOWN;
+    error = rt->adjust != SKUA_ADJUST_FIXED ? -EPERM : sk_load_rlx(&rt->stopping) ? -ESHUTDOWN : 0;
+    if (!error) {
+        sk_store_rlx(&rt->wanted, workers);
+        sk_monitor_ring(rt);
+    }
+    sk_runtime_exit(rt);
+    return error;
 }

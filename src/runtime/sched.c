@@ -193,10 +193,17 @@ static bool steal_from(sk_worker *w, sk_worker *victim)
     return true;
 }
 
-/* Robs the first victim that has something, beginning anywhere; else fires somebody's overdue timers. */
+static bool is_late(sk_worker *victim, uint64_t now)
+{
+    return now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS;
+}
+
+/* Robs the first victim that has something, beginning anywhere; else fires somebody's overdue timers, for which the
+   section is left first: that can take long, and workers are never freed. */
 static bool rob(sk_worker *w, uint64_t now)
 {
     bool won = false;
+    sk_worker *late = NULL;
     sk_store_rlx(&w->robbing, true);
     sk_rcu_enter();
     /* [SC-A3] acquire; pairs with [MO-R1] in the monitor, which published the table. */
@@ -206,12 +213,12 @@ static bool rob(sk_worker *w, uint64_t now)
         sk_worker *victim = table->worker[(first + i) % n];
         uint64_t quiet = sk_load_rlx(&victim->quiet_since);
         if (victim == w || (quiet && now < quiet + SK_QUIET_NS)) continue;
-        won = steal_from(w, victim) || (now >= OVERDUE_NS && sk_timers_next(&victim->timers) < now - OVERDUE_NS &&
-                                        sk_timers_help(w, victim, now));
+        won = steal_from(w, victim);
+        if (!won && !late && is_late(victim, now)) late = victim;
     }
     sk_rcu_leave();
     sk_store_rlx(&w->robbing, false);
-    return won;
+    return won || (late && sk_timers_help(w, late, now));
 }
 
 /* Something to run, wherever it is; NULL when there is nothing now. */

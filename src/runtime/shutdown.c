@@ -127,6 +127,7 @@ static void rest(skua_runtime *rt, uint32_t seen, uint64_t now, uint64_t look)
 {
     sk_worker *w = sk_worker_self();
     if (w && w->task && skua_sleep(look - now) == 0) return;
+    (void)skua_yield(); /* first the others on this worker, should no thread be had to take it over */
     bool bracketed = skua_blocking_begin() == 0;
     sk_futex_wait(&rt->stop_word, seen, look);
     if (bracketed) skua_blocking_end();

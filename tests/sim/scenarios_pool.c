@@ -115,9 +115,23 @@ static void release_pool(void *pool)
     sim_expect(error == 0 || error == -ESHUTDOWN);
 }
 
+/* The next pool gets the same memory at once, while others may still stand in the queues of the first. */
+typedef struct reuse {
+    skua_runtime *rt;
+    skua_pool *pool, *next;
+} reuse;
+
+static void release_and_reuse(void *arg)
+{
+    reuse *r = arg;
+    release_pool(r->pool);
+    r->next = new_pool(r->rt, 1, 2);
+}
+
 static void wait_for_pool(void *pool)
 {
-    int error = skua_pool_wait((skua_pool *)pool, SKUA_US(sim_choose(0, 500)));
+    bool patient = sim_choose(0, 1);
+    int error = skua_pool_wait((skua_pool *)pool, patient ? SKUA_FOREVER : SKUA_US(sim_choose(0, 500)));
     sim_expect(error == 0 || error == -ETIMEDOUT || error == -ESHUTDOWN);
 }
 
@@ -140,12 +154,14 @@ void sim_poolend(void)
         for (int i = 0; i < 2; i++) t[i] = sim_thread_start("feed", feed, &f[i]);
         t[2] = sim_thread_start("wait", wait_for_pool, pool);
         if (sim_choose(0, 1)) skua_sleep(SKUA_US(sim_choose(1, 200)));
-        t[3] = sim_thread_start("release", release_pool, pool);
+        reuse r = {rt, pool, NULL};
+        t[3] = sim_thread_start("release", release_and_reuse, &r);
         sim_job *task = sim_job_new(releasing_task, 0, 0);
         task->what = pool;
         sim_job_spawn(rt, task);
         sim_job_join(task);
         for (int i = 0; i < 4; i++) sim_thread_wait(t[i]);
+        if (r.next) release_pool(r.next);
         sim_expect_eq(skua_pool_try_submit(pool, sim_job_run, task), -ESHUTDOWN);
     }
     while (skua_runtime_stop(rt, SKUA_FOREVER)) {

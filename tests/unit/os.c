@@ -139,20 +139,27 @@ static void wait_through_signals(void *arg)
     sk_store_rlx(&room->left, 1u);
 }
 
-SK_TEST(os_futex, a_storm_of_signals_is_harmless)
+/* False: the machine was too busy for a signal to meet the sleeper. */
+static bool storm(void)
 {
-    struct sigaction action = {.sa_handler = do_nothing};
-    SK_EXPECT_EQ(sigaction(SIGUSR1, &action, NULL), 0);
     futex_room room = {0};
     sk_thread thread;
-    uint64_t start = sk_clock_ns();
     SK_EXPECT_EQ(sk_thread_start(&thread, STACK, "stormed", wait_through_signals, &room), 0);
     while (sk_load_rlx(&room.left) == 0) {
         pthread_kill(thread.handle, SIGUSR1);
         nap_ms(1);
     }
     SK_EXPECT_EQ(sk_thread_join(&thread), 0);
-    SK_EXPECT(sk_load_rlx(&room.interrupted) > 0);
+    return sk_load_rlx(&room.interrupted) > 0;
+}
+
+SK_TEST(os_futex, a_storm_of_signals_is_harmless)
+{
+    struct sigaction action = {.sa_handler = do_nothing};
+    SK_EXPECT_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+    uint64_t start = sk_clock_ns();
+    int tries = 1;
+    while (!storm()) SK_EXPECT(tries++ < 20);
     SK_EXPECT(sk_clock_ns() - start < 60000 * MS); /* a relative time-out would start anew at each signal */
 }
 
