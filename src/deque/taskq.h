@@ -136,8 +136,8 @@ static sk_unused sk_noinline int sk_taskq_grow(sk_taskq *q, uint64_t top, uint64
 /* The queue looked full: read the real top, and grow if it is no better. */
 static sk_unused sk_noinline int sk_taskq_make_room(sk_taskq *q, uint64_t bottom)
 {
-    /* [DQ-A3] acquire; pairs with [DQ-R3] in sk_taskq_try_steal. Without it the owner could write its next item into
-       a slot which the thief that emptied it has not read yet. */
+    /* [DQ-A3] acquire; pairs with [DQ-R3] in sk_taskq_try_steal and [DQ-R5]. Without it the owner could write its next
+       item into a slot which the thief that emptied it has not read yet. */
     q->top_seen = sk_load_acq(&q->top);
     if (bottom - q->top_seen <= sk_load_rlx(&q->buffer)->mask) return 0;
     return sk_taskq_grow(q, q->top_seen, bottom);
@@ -168,8 +168,9 @@ static inline void *sk_taskq_take(sk_taskq *q)
     uint64_t top = sk_load_rlx(&q->top);
     while (top != bottom) {
         void *item = sk_load_rlx(sk_taskq_slot(buffer, top));
-        /* [DQ-A4] acquire; pairs with [DQ-R3] in sk_taskq_try_steal. Without it top_seen would let push reuse a slot
-           which the thief that emptied it has not read yet. No release: only the owner itself writes slots. */
+        /* [DQ-A4] acquire; pairs with [DQ-R3] in sk_taskq_try_steal and [DQ-R5]. Without it top_seen would let push
+           reuse a slot which the thief that emptied it has not read yet. No release: only the owner itself writes
+           slots. */
         if (sk_cas_acq(&q->top, &top, top + 1)) {
             q->top_seen = top + 1;
             return item;
@@ -207,15 +208,16 @@ static inline int sk_taskq_try_steal(sk_taskq *q, void **out, uint32_t max)
  */
 static inline int sk_taskq_try_move(sk_taskq *victim, sk_taskq *own, uint32_t max)
 {
+    uint64_t top = sk_load_rlx(&victim->top);
+    /* [DQ-A6] acquire; pairs with [DQ-R1] and [DQ-R4]. */
+    int64_t queued = (int64_t)(sk_load_acq(&victim->bottom) - top);
+    if (queued <= 0) return 0;
     uint64_t end = sk_load_rlx(&own->bottom);
     const sk_taskq_buffer *room = sk_load_rlx(&own->buffer);
     /* [DQ-A5] acquire; pairs with [DQ-R3] and [DQ-R5]: as [DQ-A3]. */
     own->top_seen = sk_load_acq(&own->top);
     max = (uint32_t)sk_min((uint64_t)max, room->mask + 1 - (end - own->top_seen));
-    uint64_t top = sk_load_rlx(&victim->top);
-    /* [DQ-A6] acquire; pairs with [DQ-R1] and [DQ-R4]. */
-    int64_t queued = (int64_t)(sk_load_acq(&victim->bottom) - top);
-    if (queued <= 0 || max == 0) return 0;
+    if (max == 0) return 0;
     uint32_t n = (uint32_t)sk_min((uint64_t)(queued + 1) / 2, (uint64_t)max);
     /* [DQ-A7] acquire; pairs with [DQ-R2], after the load of bottom: as [DQ-A2]. */
     const sk_taskq_buffer *buffer = sk_load_acq(&victim->buffer);
