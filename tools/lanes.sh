@@ -27,6 +27,30 @@ lane_needs()
     esac
 }
 
+# The programs without which a lane cannot run, on a machine where apt-get could not be asked.
+lane_programs()
+{
+    echo gcc meson ninja
+    case "$1" in
+    clang | asan-clang | tsan) echo clang ;;
+    lto-clang) echo clang ld.lld llvm-ar ;;
+    valgrind) echo valgrind ;;
+    headers | model) echo g++ ;;
+    mutants) echo g++ clang python3 ;;
+    freeze | facade | coverage) echo python3 ;;
+    esac
+}
+
+# Says why a lane cannot run on this machine, or nothing.
+lane_lacks()
+{
+    local program
+    (lane_needs "$1") || { echo "its packages cannot be installed"; return; }
+    for program in $(lane_programs "$1"); do
+        command -v "$program" >/dev/null || { echo "$program is not installed"; return; }
+    done
+}
+
 # The build folder that a lane runs from.
 lane_folder()
 {

@@ -81,7 +81,7 @@ def is_repeatable(killer):
     return killer.split("/")[0] in ("model", "sim", "unit")
 
 
-# For ./dev test: a fixed few, of each kind, with killers that take no time to build or run.
+# For --quick: a fixed few, of each kind, with killers that take no time to build or run.
 QUICK = """DQ_R1_rlx DQ_A2_rlx taskq_take_by_store taskq_overshoots JR_F1_none JR_F2_none JR_R1_rlx
     jobring_last_without_race IN_R1_rlx IN_A1_rlx BQ_A3_rlx BQ_R3_rlx bounded_same_lap TM_F1_none TM_F2_none TM_R1_rlx
     TM_R8_rel slot_fire_by_store TM_A3_rlx slot_tag_read_late""".split()
