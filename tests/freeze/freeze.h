@@ -38,9 +38,9 @@ typedef struct fz_frozen {
 
 extern fz_frozen fz_now;
 
-/* Reads the addresses of the instructions, one a line, and whether it switches stacks (0, 1). How many; 0: none, or the
- * text cannot be written to. */
-size_t fz_load_sites(const char *path);
+/* Reads the addresses of the instructions, one a line, and whether it switches stacks (0, 1). 0, or what the program
+ * ends with: 1 without a whole list, 77 when the text cannot be written to. */
+int fz_load_sites(const char *path, size_t *count);
 uintptr_t fz_site_address(size_t site);
 
 /* Says what the calling thread is; the library's own threads are told apart by `monitor`. */

@@ -173,9 +173,10 @@ static void run(const pass *p, unsigned seconds)
 int main(int argc, char **argv)
 {
     if (argc != 7) return 2;
-    if (!(n_sites = fz_load_sites(argv[1]))) {
-        fprintf(stderr, "no breakpoints can be set here\n");
-        return 77;
+    int error = fz_load_sites(argv[1], &n_sites);
+    if (error) {
+        fprintf(stderr, error == 77 ? "text cannot be made writable here\n" : "no list of instructions\n");
+        return error;
     }
     size_t every = (size_t)atoi(argv[3]), offset = (size_t)atoi(argv[4]);
     out = fopen(argv[2], "w");

@@ -193,19 +193,21 @@ static bool make_writable(void)
     return mprotect((void *)begin, end - begin, PROT_READ | PROT_WRITE | PROT_EXEC) == 0;
 }
 
-size_t fz_load_sites(const char *path)
+int fz_load_sites(const char *path, size_t *count)
 {
     FILE *list = fopen(path, "r");
     uintptr_t address;
     unsigned switches;
     size_t room = 0;
-    if (!list) return 0;
+    if (!list) return 1;
     while (fscanf(list, "%zx %u", &address, &switches) == 2) {
         if (n_sites == room) sites = realloc(sites, (room = room ? 2 * room : 1024) * sizeof *sites);
         sites[n_sites++] = (site){(volatile uint8_t *)address, *(const uint8_t *)address, switches != 0};
     }
+    bool whole = feof(list) && !ferror(list);
     fclose(list);
-    if (!n_sites) return 0;
+    if (!whole || !n_sites) return 1;
+    *count = n_sites;
     uintptr_t last = text_begin = (uintptr_t)sites[0].at;
     for (size_t i = 0; i < n_sites; i++) {
         text_begin = (uintptr_t)sites[i].at < text_begin ? (uintptr_t)sites[i].at : text_begin;
@@ -216,5 +218,6 @@ size_t fz_load_sites(const char *path)
     for (size_t i = 0; i < n_sites; i++) site_at[(uintptr_t)sites[i].at - text_begin] = (uint32_t)i + 1;
     struct sigaction trap = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
     sigfillset(&trap.sa_mask);
-    return make_writable() && sigaction(SIGTRAP, &trap, NULL) == 0 ? n_sites : 0;
+    if (!make_writable()) return 77;
+    return sigaction(SIGTRAP, &trap, NULL) == 0 ? 0 : 1;
 }

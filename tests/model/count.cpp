@@ -74,6 +74,11 @@ int skua_blocking_end(void)
     return -EPERM;
 }
 
+int skua_yield()
+{
+    return -EPERM;
+}
+
 /* Those of runtime.c count in memory that outlives the runtime. */
 static sk_atomic(uint32_t) * visiting;
 

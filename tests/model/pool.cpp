@@ -40,6 +40,15 @@ template <> struct atomic_add_type<bool (*)(void *)> {
     abort();
 }
 
+/* The runtime outlives every model here. */
+bool sk_runtime_enter(skua_runtime *)
+{
+    return true;
+}
+void sk_runtime_exit(skua_runtime *)
+{
+}
+
 /* ---- a run queue for all ---- */
 
 static struct queue_model {
@@ -267,6 +276,7 @@ struct pool_model : pool_world {
         memory.queue.slots = NULL;
         sk_store_rlx(&memory.inside, 0u);
         sk_store_rlx(&memory.submitting, 0u);
+        sk_store_rlx(&memory.waiting, 0u);
         accepted = ran = running = most = workers_begun = 0;
         for (int i = 0; i < STUB_TASKS; i++) output[i]($) = 0;
         skua_pool_options options = {};

@@ -32,7 +32,8 @@ static bool expect_announced;
 
 void sim_watch(skua_runtime *rt)
 {
-    if (watched_count < RUNTIMES) watched[watched_count++] = rt;
+    if (watched_count == RUNTIMES) sim_fail("more than %d runtimes: raise RUNTIMES", RUNTIMES);
+    watched[watched_count++] = rt;
     sim_strategy_settled();
 }
 
@@ -51,8 +52,10 @@ int __real_sk_slab_init(sk_slab *slab, size_t object_size, size_t link);
 int __wrap_sk_slab_init(sk_slab *slab, size_t object_size, size_t link)
 {
     int error = __real_sk_slab_init(slab, object_size, link);
-    if (!error && slab_count < SLABS) slabs[slab_count++] = slab;
-    return error;
+    if (error) return error;
+    if (slab_count == SLABS) sim_fail("more than %d slabs: raise SLABS", SLABS);
+    slabs[slab_count++] = slab;
+    return 0;
 }
 
 /* ---- all wait ---- */
@@ -191,7 +194,9 @@ typedef struct held {
 
 static void add(held *h, const sk_task *t)
 {
-    if (t && h->n < sk_array_len(h->elsewhere)) h->elsewhere[h->n++] = t;
+    if (!t) return;
+    if (h->n == sk_array_len(h->elsewhere)) sim_fail("more than %u tasks in queues and under way", h->n);
+    h->elsewhere[h->n++] = t;
 }
 
 static void add_worker(held *h, sk_worker *w)

@@ -43,6 +43,11 @@ uint32_t sim_choose(uint32_t from, uint32_t to);
 /* Whether the machine may refuse memory and threads in this run. */
 bool sim_may_refuse(void);
 
+/* From here on a runtime or a pool may come to its end while others still use it: until then nothing may be refused
+   with -ESHUTDOWN. */
+void sim_allow_end(void);
+bool sim_may_end(void);
+
 /* Whether time passes as a program may count on: nobody is frozen, the clock does not jump. */
 bool sim_time_is_fair(void);
 

@@ -11,7 +11,8 @@ static skua_runtime *runtime;
 /* What a call may say besides 0 in a world like this one. */
 static bool is_excused(int error)
 {
-    return error == -ECANCELED || error == -ETIMEDOUT || error == -ESHUTDOWN || (error == -ENOMEM && sim_may_refuse());
+    return error == -ECANCELED || error == -ETIMEDOUT || (error == -ESHUTDOWN && sim_may_end()) ||
+           (error == -ENOMEM && sim_may_refuse());
 }
 
 static int mixed(sim_job *job);
@@ -154,8 +155,12 @@ void sim_mix(void)
     if (sim_job_spawn(runtime, job[2])) sim_expect_eq(skua_detach(job[2]->handle), 0);
     if (sim_choose(0, 2) == 0) skua_runtime_resize(runtime, sim_choose(1, 4));
     if (sim_choose(0, 1)) skua_sleep(SKUA_US(sim_choose(1, 500)));
-    if (sim_choose(0, 1)) skua_runtime_stop(runtime, SKUA_US(sim_choose(0, 500)));
+    if (sim_choose(0, 1)) {
+        sim_allow_end();
+        skua_runtime_stop(runtime, SKUA_US(sim_choose(0, 500)));
+    }
     for (int i = 0; i < 2; i++) sim_thread_wait(t[i]);
+    sim_allow_end();
     if (sim_choose(0, 1)) release_pool();
     while (skua_runtime_stop(runtime, SKUA_US(sim_choose(0, 2000)))) {
     }

@@ -132,7 +132,7 @@ static void wait_for_pool(void *pool)
 {
     bool patient = sim_choose(0, 1);
     int error = skua_pool_wait((skua_pool *)pool, patient ? SKUA_FOREVER : SKUA_US(sim_choose(0, 500)));
-    sim_expect(error == 0 || error == -ETIMEDOUT || error == -ESHUTDOWN);
+    sim_expect(error == 0 || error == -ETIMEDOUT || (error == -ESHUTDOWN && sim_may_end()));
 }
 
 static int releasing_task(sim_job *job)
@@ -155,6 +155,7 @@ void sim_poolend(void)
         t[2] = sim_thread_start("wait", wait_for_pool, pool);
         if (sim_choose(0, 1)) skua_sleep(SKUA_US(sim_choose(1, 200)));
         reuse r = {rt, pool, NULL};
+        sim_allow_end();
         t[3] = sim_thread_start("release", release_and_reuse, &r);
         sim_job *task = sim_job_new(releasing_task, 0, 0);
         task->what = pool;
