@@ -3,9 +3,10 @@
  *
  * A case is one forked child: at site S the nth call fails (once, or all from
  * there on) while a workload runs, from the very first call of the process to
- * the release.  n goes up until a run meets no fault.  Then the machine is well
- * again, everything must work, and nothing may be left: neither memory nor
- * mappings, threads, descriptors, signal stacks.
+ * the release.  n goes up until a run meets no fault, or to a limit: then the
+ * places say "(cut)".  Then the machine is well again, everything must work, and
+ * nothing may be left: neither memory nor mappings, threads, descriptors, signal
+ * stacks.
  *
  *   faults [--jobs N] [--every K] [--most N] [WORKLOAD [SITE [N once|good]]]
  *
@@ -21,7 +22,6 @@
 #include "runtime/local.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -77,6 +77,12 @@ static const site sites[KINDS] = {
     {"any", ALL & ~SETUP, 0, 160},
     {"any, files too", ALL, 0, 400},
 };
+
+static void give_up(const char *what)
+{
+    perror(what);
+    exit(2);
+}
 
 /* ---- a case ---- */
 
@@ -185,7 +191,7 @@ static slot slots[JOBS_MOST];
 static outcome *outcomes; /* shared with the children, one a slot */
 static int jobs = 2;
 
-static uint64_t passed, failed, injected;
+static uint64_t passed, failed, injected, rows, rows_cut;
 
 static void describe(const fault_case *f, char *text, size_t room)
 {
@@ -319,10 +325,15 @@ static void clean_runs(const workload *work, limits *most)
     }
 }
 
+typedef struct row {
+    uint64_t met; /* cases that met a fault */
+    bool cut;     /* the last n that is looked at has met one: there are places beyond it that are not tried */
+} row;
+
 /* n = 1, 2, ... until two runs have met no fault: with several threads the number of calls varies. */
-static uint64_t run_site(const workload *work, const site *site, bool good, const options *opt, limits *most)
+static row run_site(const workload *work, const site *site, bool good, const options *opt, limits *most)
 {
-    uint64_t nth = 1, cases = 0, met = 0, last = opt->most < site->most ? opt->most : site->most;
+    uint64_t nth = 1, met = 0, last = opt->most < site->most ? opt->most : site->most;
     int running = 0, missed = 0;
     while (running > 0 || (missed < 2 && nth <= last && failed < FAILURES_MOST)) {
         if (missed < 2 && nth <= last && failed < FAILURES_MOST && running < jobs) {
@@ -336,12 +347,14 @@ static uint64_t run_site(const workload *work, const site *site, bool good, cons
         outcome o;
         end(most, &o);
         running--;
-        cases++;
         if (o.hits == 0) missed++;
         met += o.hits > 0;
         injected += o.hits;
     }
-    return met;
+    row r = {met, missed < 2 && failed < FAILURES_MOST};
+    rows++;
+    rows_cut += r.cut;
+    return r;
 }
 
 static void run_workload(const workload *work, const options *opt)
@@ -349,17 +362,19 @@ static void run_workload(const workload *work, const options *opt)
     limits most;
     uint64_t failed_before = failed, injected_before = injected, cases = 0;
     uint64_t begun = skua_now();
-    char line[600] = "";
+    char line[1000] = "";
     size_t used = 0;
     clean_runs(work, &most);
     for (int k = 0; k < KINDS; k++) {
         if (opt->site && strcmp(opt->site, sites[k].name) != 0) continue;
         if ((sites[k].set & SETUP) && !work->creates) continue;
-        uint64_t once = run_site(work, &sites[k], false, opt, &most);
-        uint64_t good = run_site(work, &sites[k], true, opt, &most);
-        cases += once + good;
-        if (once + good && used < sizeof line)
-            used += (size_t)snprintf(line + used, sizeof line - used, " %s %lu", sites[k].name, (unsigned long)once);
+        row once = run_site(work, &sites[k], false, opt, &most);
+        row good = run_site(work, &sites[k], true, opt, &most);
+        const char *cut = once.cut ? " (cut)" : good.cut ? " (for good: cut)" : "";
+        cases += once.met + good.met;
+        if (once.met + good.met && used < sizeof line)
+            used += (size_t)snprintf(line + used, sizeof line - used, " %s %lu%s", sites[k].name,
+                                     (unsigned long)once.met, cut);
     }
     printf("%-20s %5lu cases that met a fault, %6lu faults, %lu failed, %.1f s; places:%s\n", work->name,
            (unsigned long)cases, (unsigned long)(injected - injected_before), (unsigned long)(failed - failed_before),
@@ -381,6 +396,21 @@ static int one_case(char **word)
     return 0;
 }
 
+/* What the children write to. */
+static void prepare(void)
+{
+    outcomes =
+        (outcome *)mmap(NULL, sizeof(outcome) * JOBS_MOST, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (outcomes == MAP_FAILED) give_up("mmap");
+    for (int i = 0; i < jobs; i++) {
+        slots[i].said = memfd_create("said", 0);
+        if (slots[i].said < 0) give_up("memfd_create");
+    }
+    /* Without these, what is left would count as -1 before and after. */
+    if (count_entries("/proc/self/fd") < 0) give_up("/proc/self/fd");
+    if (count_entries("/proc/self/task") < 0) give_up("/proc/self/task");
+}
+
 int main(int argc, char **argv)
 {
     options opt = {1, UINT64_MAX, NULL, NULL};
@@ -395,12 +425,11 @@ int main(int argc, char **argv)
     if (argc - at == 4) return one_case(argv + at);
     opt.work = at < argc ? argv[at] : NULL;
     opt.site = at + 1 < argc ? argv[at + 1] : NULL;
-    outcomes =
-        (outcome *)mmap(NULL, sizeof(outcome) * JOBS_MOST, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    for (int i = 0; i < jobs; i++) slots[i].said = open("/tmp", O_TMPFILE | O_RDWR | O_APPEND, 0600);
+    prepare();
     for (int i = 0; i < workload_count; i++)
         if (!opt.work || strcmp(opt.work, workloads[i].name) == 0) run_workload(&workloads[i], &opt);
-    printf("%lu faults\n%lu passed, %lu failed\n", (unsigned long)injected, (unsigned long)passed,
-           (unsigned long)failed);
+    printf("%lu faults; %lu of %lu rows of places were cut at their limit, beyond it nothing was tried\n",
+           (unsigned long)injected, (unsigned long)rows_cut, (unsigned long)rows);
+    printf("%lu passed, %lu failed\n", (unsigned long)passed, (unsigned long)failed);
     return failed || !passed;
 }

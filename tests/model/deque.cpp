@@ -197,6 +197,84 @@ struct taskq_move_model : rl::test_suite<taskq_move_model, 3> {
     }
 };
 
+/* The same, small enough for every schedule of three switches: an owner and a thief who moves twice, so that the second
+   move writes where the first one's loot lay. */
+struct taskq_move_pair_model : rl::test_suite<taskq_move_pair_model, 2> {
+    sk_taskq q, own;
+    cells<2> items;
+
+    void before()
+    {
+        items.clear();
+        RL_ASSERT(sk_taskq_init_at(&q, 1, NULL, NULL, UINT64_MAX) == 0);
+        RL_ASSERT(sk_taskq_init_at(&own, 0, NULL, NULL, UINT64_MAX) == 0);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            for (int i = 0; i < 2; i++) RL_ASSERT(sk_taskq_push(&q, items.fill(i)) == 0);
+            if (void *item = sk_taskq_take(&q)) items.receive(item);
+        } else {
+            for (int i = 0; i < 2; i++) {
+                int moved = sk_taskq_try_move(&q, &own, 2);
+                void *item = sk_taskq_take(&own);
+                RL_ASSERT(moved <= 1 && (moved == 1) == (item != NULL)); /* there is room for one, and no other thief */
+                if (item) items.receive(item);
+            }
+        }
+    }
+    void after()
+    {
+        RL_ASSERT(sk_taskq_check(&q) && sk_taskq_check(&own));
+        while (void *item = sk_taskq_take(&q)) items.receive(item);
+        RL_ASSERT(items.total() == 2);
+        sk_taskq_fini(&q);
+        sk_taskq_fini(&own);
+    }
+};
+
+/* A chain: what the first thief moves, a second moves on, while both the owner and the first take. */
+struct taskq_move_chain_model : rl::test_suite<taskq_move_chain_model, 3> {
+    sk_taskq q, own, third;
+    cells<2> items;
+
+    void before()
+    {
+        items.clear();
+        RL_ASSERT(sk_taskq_init_at(&q, 1, NULL, NULL, UINT64_MAX) == 0);
+        RL_ASSERT(sk_taskq_init_at(&own, 1, NULL, NULL, UINT64_MAX) == 0);
+        RL_ASSERT(sk_taskq_init(&third, 1, NULL, NULL) == 0);
+    }
+    void take(sk_taskq *from)
+    {
+        if (void *item = sk_taskq_take(from)) items.receive(item);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            for (int i = 0; i < 2; i++) RL_ASSERT(sk_taskq_push(&q, items.fill(i)) == 0);
+            take(&q);
+        } else if (index == 1) {
+            sk_taskq_try_move(&q, &own, 2);
+            take(&own);
+        } else {
+            sk_taskq_try_move(&own, &third, 2);
+            take(&third);
+        }
+    }
+    void after()
+    {
+        RL_ASSERT(sk_taskq_check(&q) && sk_taskq_check(&own) && sk_taskq_check(&third));
+        while (void *item = sk_taskq_take(&q)) items.receive(item);
+        while (void *item = sk_taskq_take(&own)) items.receive(item);
+        RL_ASSERT(sk_taskq_take(&third) == NULL); /* he moved one at most */
+        RL_ASSERT(items.total() == 2);
+        sk_taskq_fini(&q);
+        sk_taskq_fini(&own);
+        sk_taskq_fini(&third);
+    }
+};
+
 /* Two items, where a missing fence shows: the owner pops both ends' worth while two thieves come for them. */
 struct jobring_model : rl::test_suite<jobring_model, 3> {
     sk_jobring ring;
@@ -697,6 +775,8 @@ static const sk_model models[] = {
     SK_EXPLORE(taskq_model, "taskq", 1),
     SK_EXPLORE(taskq_reuse_model, "taskq-reuse", 2),
     SK_EXPLORE(taskq_move_model, "taskq-move", 1),
+    SK_EXPLORE(taskq_move_pair_model, "taskq-move-pair", 3),
+    SK_EXPLORE(taskq_move_chain_model, "taskq-move-chain", 2),
     SK_EXPLORE(taskq_retire_model, "taskq-retire", 1),
     SK_EXPLORE(jobring_model, "jobring", 2),
     SK_EXPLORE(jobring_one_model, "jobring-one", 3),

@@ -701,7 +701,7 @@ static const sk_model models[] = {
     SK_EXPLORE(park_timeout, "park-timeout", 2),
     SK_EXPLORE(park_either<false>, "park-either", 1),
     SK_EXPLORE(park_either<true>, "park-either-again", 1),
-    SK_EXPLORE(park_refused, "park-refused", 1),
+    SK_EXPLORE(park_refused, "park-refused", 2),
     SK_EXPLORE(join_thread, "join-thread", 3),
     SK_EXPLORE(join_task, "join-task", 3),
     SK_EXPLORE(detach_end, "detach-end", 3),

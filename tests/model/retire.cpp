@@ -446,23 +446,24 @@ static void sk_rcu_wait()
         while (sk_load_acq(&here->section[i]) && !world.over) sk_futex_wait(&here->section[i], 1, SK_NEVER);
 }
 
-/* As rob in sched.c: looks through the table for a task to steal. */
+/* As rob in sched.c: looks through the table for a task to move to its own queue, and takes it from there. */
 static sk_task *steal(sk_worker *w)
 {
-    void *loot[1];
-    uint32_t got = 0;
+    bool won = false;
     sk_store_rlx(&w->robbing, true);
     sk_rcu_enter();
     const sk_table *table = sk_load_acq(&w->runtime->table);
     RL_ASSERT(table->n <= WORKERS); /* written, and not freed */
-    for (uint32_t i = 0; i < table->n && !got; i++) {
+    for (uint32_t i = 0; i < table->n && !won; i++) {
         sk_worker *victim = table->worker[i];
         RL_ASSERT(victim == &here->workers[0] || victim == &here->workers[1]);
-        if (victim != w) got = sk_taskq_steal(&victim->queue, loot, 1);
+        if (victim != w) won = sk_taskq_try_move(&victim->queue, &w->queue, SK_LOOT) > 0;
     }
     sk_rcu_leave();
     sk_store_rlx(&w->robbing, false);
-    return got ? (sk_task *)loot[0] : NULL;
+    sk_task *t = (sk_task *)sk_taskq_take(&w->queue);
+    RL_ASSERT(won == (t != NULL)); /* nobody robs the thief here, and what he moved was one task */
+    return t;
 }
 
 template <typename scenario, int threads> struct retire_model : rl::test_suite<scenario, threads>, retire {

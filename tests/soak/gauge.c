@@ -7,17 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/* -1 when the file cannot be opened. */
+/* -1 when the file cannot be opened or read. */
 static long count_lines(const char *path)
 {
     char piece[4096];
     long lines = 0;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return -1;
-    for (ssize_t got; (got = read(file, piece, sizeof piece)) > 0;)
+    ssize_t got;
+    while ((got = read(file, piece, sizeof piece)) > 0)
         for (ssize_t i = 0; i < got; i++) lines += piece[i] == '\n';
     close(file);
-    return lines;
+    return got < 0 ? -1 : lines;
 }
 
 static long rss_kb(void)
@@ -56,12 +57,25 @@ static long count_entries(const char *path)
     return entries;
 }
 
+/* Without a reading nothing has been shown: -1 before and -1 after must not pass for "the same". */
+static void need(long reading, const char *of)
+{
+    if (reading >= 0) return;
+    printf("FAILED %s cannot be read\n0 passed, 1 failed\n", of);
+    fflush(stdout);
+    _exit(1); /* threads of the runtime are about */
+}
+
 gauge gauge_read(void)
 {
     gauge now = {.rss_kb = rss_kb(), .mappings = count_lines("/proc/self/maps")};
     if (now.rss_kb < 0) now.rss_kb = rss_kb_about();
     now.threads = count_entries("/proc/self/task");
     now.files = count_entries("/proc/self/fd") - 1;
+    need(now.rss_kb, "resident memory (/proc/self/smaps_rollup, /proc/self/statm)");
+    need(now.mappings, "/proc/self/maps");
+    need(now.threads, "/proc/self/task");
+    need(now.files, "/proc/self/fd");
     return now;
 }
 
