@@ -66,7 +66,10 @@ SKUA_API int skua_pool_wait(skua_pool *pool, uint64_t timeout);
  */
 SKUA_API int skua_pool_release(skua_pool *pool);
 
-/* At every moment: submitted = queued + running + done + failed + cancelled + expired + dropped. */
+/*
+ * At every moment: submitted = queued + running + done + failed + cancelled + expired + dropped.  For moments in which
+ * the pool hands out places, up to 64 that are still empty count as running, and done is smaller by as many.
+ */
 typedef struct skua_pool_counts {
     uint64_t submitted; /* tasks accepted */
     uint64_t queued;    /* of these, waiting for their start */
