@@ -56,7 +56,7 @@ set_sanitizer_options()
     local common="log_path=$1:abort_on_error=0:print_stacktrace=1"
     export ASAN_OPTIONS="$common:detect_leaks=1:strict_string_checks=1:check_initialization_order=1"
     export UBSAN_OPTIONS="$common" LSAN_OPTIONS="$common"
-    export TSAN_OPTIONS="$common:exitcode=66"
+    export TSAN_OPTIONS="$common:exitcode=66:atexit_sleep_ms=20"
     export ASAN_OPTIONS="$ASAN_OPTIONS:detect_stack_use_after_return=$2"
     [ ! -f tools/tsan.supp ] || TSAN_OPTIONS="$TSAN_OPTIONS:suppressions=$PWD/tools/tsan.supp"
 }

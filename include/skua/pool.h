@@ -67,8 +67,9 @@ SKUA_API int skua_pool_wait(skua_pool *pool, uint64_t timeout);
 SKUA_API int skua_pool_release(skua_pool *pool);
 
 /*
- * At every moment: submitted = queued + running + done + failed + cancelled + expired + dropped.  For moments in which
- * the pool hands out places, up to 64 that are still empty count as running, and done is smaller by as many.
+ * At every moment: submitted = queued + running + done + failed + cancelled + expired + dropped.  While the queue is
+ * not empty, up to 64 places that are being filled may count as running, and done is smaller by as many; a pool at rest
+ * is counted exactly.
  */
 typedef struct skua_pool_counts {
     uint64_t submitted; /* tasks accepted */

@@ -185,10 +185,11 @@ static void pump(sk_chore *chore, sk_worker *w)
 {
     skua_pool *pool = sk_container_of(chore, skua_pool, pump_chore);
     void **batch = w->batch;
-    uint32_t slots = take_slots(pool, PUMP_BATCH);
+    bool dry = sk_bounded_is_empty(&pool->queue); /* a pool at rest stays so: no slot is taken for nothing */
+    uint32_t slots = dry ? 0 : take_slots(pool, PUMP_BATCH);
     uint32_t n = slots ? sk_bounded_pop_many(&pool->queue, batch, slots) : 0;
     if (n == 0) {
-        if (slots) wake_submitters(pool, true);
+        if (dry || slots) wake_submitters(pool, true);
         end_pump(pool, w, slots);
         return;
     }

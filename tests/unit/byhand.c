@@ -351,17 +351,16 @@ SK_TEST(byhand, a_task_detached_while_it_ends_is_freed)
 typedef struct nexts {
     sk_gate in, go, ran;
     skua_task child;
-    bool early; /* spawns before the claim, else after it */
+    uint32_t worker;  /* that ran it */
+    bool stood_there; /* the child, when runnext was claimed */
 } nexts;
 
 static int spawn_at_a_claim(void *arg)
 {
     nexts *n = arg;
     sk_worker *w = sk_worker_self();
-    if (n->early) SK_EXPECT_EQ(skua_spawn(&n->child, sk_open, &n->ran), 0);
     sk_gate_add(&n->in);
     if (!sk_gate_hold(&n->go, 1)) return -ETIME;
-    if (n->early) return 0;
     SK_EXPECT_EQ(skua_spawn(&n->child, sk_open, &n->ran), 0);
     SK_EXPECT(sk_load_rlx(&w->runnext) == NULL); /* it went to the queue */
     return skua_join(n->child, NULL);
@@ -383,41 +382,46 @@ SK_TEST(byhand, a_claimed_runnext_is_done_without)
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
-/* Spawns a child, ends when the claim is there; what stands in runnext then waits for the claim, and is not lost. */
+/* Claims its own worker's runnext with a child in it, before the monitor may have taken that out. */
+static int spawn_and_claim(void *arg)
+{
+    nexts *n = arg;
+    sk_worker *w = sk_worker_self();
+    n->worker = w->index;
+    SK_EXPECT_EQ(skua_spawn(&n->child, sk_open, &n->ran), 0);
+    while (!sk_claim_try(&w->next_claim)) sk_cpu_relax();
+    n->stood_there = sk_load_rlx(&w->runnext) != NULL;
+    sk_gate_add(&n->in);
+    return sk_gate_hold(&n->go, 1) ? 0 : -ETIME;
+}
+
+/* What stands in a runnext that is claimed, when the task before it has ended, waits for that, and is not lost. The
+   claim is made on the last worker; where a task goes is not ours to choose, so we may have to try again. */
 static void end_with_a_full_runnext(uint32_t workers)
 {
+    enum { TRIES = 200 };
     skua_runtime *rt = sk_runtime_of(workers);
-    nexts n = {.early = true};
-    sk_holder first = {0};
-    skua_task holder = {0}, t;
-    for (;;) { /* on the last worker */
-        n = (nexts){.early = true};
+    for (int tries = 0; tries < TRIES; tries++) {
+        nexts n = {0};
+        sk_holder first = {0};
+        skua_task holder = {0};
         if (workers > 1) holder = sk_hold_worker(rt, &first);
-        t = sk_spawn_on(rt, spawn_at_a_claim, &n);
+        skua_task t = sk_spawn_on(rt, spawn_and_claim, &n);
         SK_EXPECT(sk_gate_await(&n.in, 1));
-        if (sk_load_rlx(&worker_of(rt, workers - 1)->runnext) || workers == 1) break;
+        sk_worker *w = worker_of(rt, n.worker);
+        bool last = n.worker == workers - 1 && n.stood_there;
+        if (workers > 1 && last) SK_EXPECT_EQ(skua_runtime_resize(rt, 1), 0);
         sk_gate_add(&n.go);
-        sk_let_worker_go(&first, holder);
-        SK_EXPECT(skua_join(t, NULL) == 0 && skua_join(n.child, NULL) == 0);
-        first = (sk_holder){0};
+        SK_EXPECT_EQ(skua_join(t, NULL), 0);
+        if (last) skua_sleep(SKUA_MS(3));
+        if (n.stood_there) SK_EXPECT_EQ(sk_gate_now(&n.ran), 0);
+        sk_claim_release(&w->next_claim);
+        if (workers > 1 && last) SK_EVENTUALLY(is_vacant(w));
+        if (workers > 1) sk_let_worker_go(&first, holder);
+        SK_EXPECT_EQ(skua_join(n.child, NULL), 0);
+        SK_EXPECT_EQ(sk_gate_now(&n.ran), 1);
+        if (last) break;
     }
-    sk_worker *w = worker_of(rt, workers - 1);
-    bool claimed = false; /* the monitor may have been faster, and taken the child out of runnext */
-    for (int tries = 0; !claimed && tries < 1000000; tries++) claimed = sk_claim_try(&w->next_claim);
-    SK_EXPECT(claimed);
-    bool stood_there = sk_load_rlx(&w->runnext) != NULL;
-    if (workers > 1) SK_EXPECT_EQ(skua_runtime_resize(rt, 1), 0);
-    sk_gate_add(&n.go);
-    SK_EXPECT_EQ(skua_join(t, NULL), 0);
-    skua_sleep(SKUA_MS(3));
-    if (stood_there) SK_EXPECT_EQ(sk_gate_now(&n.ran), 0);
-    sk_claim_release(&w->next_claim);
-    if (workers > 1) {
-        SK_EVENTUALLY(is_vacant(w));
-        sk_let_worker_go(&first, holder);
-    }
-    SK_EXPECT_EQ(skua_join(n.child, NULL), 0);
-    SK_EXPECT_EQ(sk_gate_now(&n.ran), 1);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 

@@ -139,6 +139,37 @@ static int release_pool(void *arg)
     return 0;
 }
 
+static void *release_as_thread(void *arg)
+{
+    release_pool(arg);
+    return NULL;
+}
+
+/* A waiter that was woken, but has no worker to run on, is still in the pool: release does not free it meanwhile. */
+SK_TEST(pool_wait, release_waits_for_a_waiter_that_is_slow_to_leave)
+{
+    skua_runtime *rt = sk_runtime_of(1), *other = sk_runtime_of(1);
+    waiting w = {.pool = pool_on(rt, 1, 1), .timeout = SKUA_FOREVER, .found = 1};
+    waiting release = {.pool = w.pool, .found = 1};
+    sk_holder busy = {0};
+    pthread_t thread;
+    SK_EXPECT_EQ(skua_pool_submit(w.pool, await_gate, &w.gate), 0);
+    skua_task waiter = sk_spawn_on(other, wait_for_pool, &w);
+    SK_EXPECT(sk_gate_await(&w.waits, 1));
+    skua_task holder = sk_hold_worker(other, &busy); /* runs when the waiter has parked */
+    SK_EXPECT_EQ(pthread_create(&thread, NULL, release_as_thread, &release), 0);
+    SK_EXPECT(sk_gate_await(&release.waits, 1));
+    sk_gate_add(&w.gate);
+    skua_sleep(SKUA_MS(20));
+    SK_EXPECT_EQ(w.found, 1);
+    sk_let_worker_go(&busy, holder);
+    pthread_join(thread, NULL);
+    SK_EXPECT_EQ(skua_join(waiter, NULL), 0);
+    SK_EXPECT(w.found == 0 && release.found == 0);
+    SK_EXPECT_EQ(skua_runtime_release(other), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
 static int submit_one(void *arg)
 {
     waiting *w = arg;
