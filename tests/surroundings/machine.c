@@ -376,9 +376,19 @@ static int with_such_stacks(void)
     return 42;
 }
 
+/* As after `ulimit -s 16`, but for the main thread, which the kernel and the loader leave too little of that. */
+static int with_the_smallest_stacks(void)
+{
+    pthread_attr_t attr;
+    SK_EXPECT_EQ(pthread_attr_init(&attr), 0);
+    SK_EXPECT_EQ(pthread_attr_setstacksize(&attr, (size_t)sysconf(_SC_THREAD_STACK_MIN)), 0);
+    SK_EXPECT_EQ(pthread_setattr_default_np(&attr), 0);
+    return with_such_stacks();
+}
+
 static int thread_stacks(void)
 {
-    static const rlim_t sizes[] = {16 << 10, 32 << 10, 64 << 10, 256 << 10, 1 << 30, RLIM_INFINITY};
+    static const rlim_t sizes[] = {32 << 10, 64 << 10, 256 << 10, 1 << 30, RLIM_INFINITY};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct rlimit before, limit;
         SK_EXPECT_EQ(getrlimit(RLIMIT_STACK, &before), 0);
@@ -390,6 +400,7 @@ static int thread_stacks(void)
             printf("        thread stacks of %lu KiB: status %d\n", (unsigned long)sizes[i] >> 10, status);
         SK_EXPECT_EQ(status, 42);
     }
+    SK_EXPECT_EQ(status_of_child(again("machine: with the smallest stacks", NULL)), 42);
     return 0;
 }
 
@@ -405,7 +416,7 @@ const surrounding of_machine[] = {
     {"SCHED_BATCH", batch},
     {"RLIMIT_NPROC", few_processes},
     {"RLIMIT_NOFILE 0", no_files},
-    {"RLIMIT_STACK, from 16 KiB to no limit", thread_stacks},
+    {"thread stacks, from 16 KiB to no limit", thread_stacks},
     {"RLIMIT_AS, from one MiB to a thousand", little_address_space},
     {NULL, NULL},
 };
@@ -413,5 +424,6 @@ const surrounding of_machine[] = {
 const surrounding of_machine_programs[] = {
     {"machine: under a quota", under_a_quota},
     {"machine: with such stacks", with_such_stacks},
+    {"machine: with the smallest stacks", with_the_smallest_stacks},
     {NULL, NULL},
 };
