@@ -23,6 +23,7 @@
 #define sk_unused __attribute__((unused))
 
 #define sk_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+/* Each may evaluate an argument twice: no calls, no loads of what others write. */
 #define sk_min(a, b) ((a) < (b) ? (a) : (b))
 #define sk_max(a, b) ((a) > (b) ? (a) : (b))
 #define sk_array_len(a) (sizeof(a) / sizeof((a)[0]))

@@ -96,7 +96,8 @@ uint32_t sk_arena_carve(unsigned cls)
 
 uint32_t sk_arena_carved(sk_arena *arena)
 {
-    return sk_min(sk_load_rlx(&arena->carved), arena->capacity);
+    uint32_t carved = sk_load_rlx(&arena->carved); /* may run past the end, by those who found it full */
+    return sk_min(carved, arena->capacity);
 }
 
 static sk_stack *find_in(sk_arena *arena, unsigned cls, uintptr_t address, bool *in_guard)

@@ -248,7 +248,8 @@ void sk_slab_cache_flush(sk_slab_cache *cache)
 
 static uint32_t carved_of(const sk_slab *slab, sk_slab_chunk *chunk)
 {
-    return sk_min(sk_load_rlx(&chunk->carved), slab->per_chunk);
+    uint32_t carved = sk_load_rlx(&chunk->carved); /* may run past the end, by those who found the chunk full */
+    return sk_min(carved, slab->per_chunk);
 }
 
 void sk_slab_each(sk_slab *slab, void (*fn)(void *object, void *ctx), void *ctx)

@@ -91,7 +91,8 @@ static int take_options(skua_runtime *rt, const skua_runtime_options *o)
     static const skua_runtime_options none;
     if (!o) o = &none;
     if ((unsigned)o->adjust > SKUA_ADJUST_BLOCKING || o->workers_max > SKUA_WORKERS_MAX) return -EINVAL;
-    rt->processors = sk_min(sk_topology_processors(), (unsigned)SKUA_WORKERS_MAX);
+    unsigned processors = sk_topology_processors();
+    rt->processors = sk_min(processors, (unsigned)SKUA_WORKERS_MAX);
     rt->adjust = o->adjust;
     bool fixed = o->adjust == SKUA_ADJUST_FIXED;
     rt->workers_max = o->workers_max ? o->workers_max : sk_max(rt->processors, o->workers_min);

@@ -296,7 +296,7 @@ static void *push_letters(void *arg)
     sk_rng rng;
     sk_rng_seed(&rng, (uint64_t)self->number);
     for (long i = 0; i < self->count;) {
-        long n = sk_min(1 + (long)sk_rng_below(&rng, 5), self->count - i);
+        long drawn = 1 + (long)sk_rng_below(&rng, 5), n = sk_min(drawn, self->count - i);
         for (long k = i; k < i + n; k++) {
             self->letters[k].number = k;
             self->letters[k].pusher = self->number;

@@ -68,6 +68,13 @@ static sk_unused skua_stats settle(skua_runtime *rt)
     }
 }
 
+/* The worker sleeps, or is nobody's. The acquires pair with [ID-R2] and [MA-R1]: its own fields are ours to read. */
+static sk_unused bool is_resting(skua_runtime *rt, sk_worker *w)
+{
+    return (sk_load_acq(&rt->idle[w->index / 64]) >> (w->index & 63) & 1) ||
+           (sk_load_acq(&w->carry) & SK_CARRY) == SK_VACANT;
+}
+
 /* All have ended and none runs: every queue is empty, and everything the runtime is made of is whole. */
 static sk_unused void check_rest(skua_runtime *rt)
 {
@@ -76,6 +83,7 @@ static sk_unused void check_rest(skua_runtime *rt)
     SK_EXPECT(sk_inject_is_empty(&rt->inbox));
     for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) {
         sk_worker *w = sk_load_rlx(&rt->workers[i]);
+        SK_EVENTUALLY(is_resting(rt, w));
         SK_EXPECT_EQ(sk_taskq_size(&w->queue), 0);
         SK_EXPECT(!sk_load_rlx(&w->runnext));
         SK_EXPECT(sk_taskq_check(&w->queue));
