@@ -24,6 +24,7 @@ POOL, COUNT = model("pool", 10000), model("count", 10000)
 SIM = "sim/all --jobs 1 --failures 1 --seeds 2500"
 FREEZE = "sim/all --jobs 1 --failures 1 --seeds 1500 --strategy freeze"
 LATE = "sim/all --jobs 1 --failures 1 --seeds 1500 --strategy pct3 --memory tso"
+RACE = "sim/all --jobs 1 --failures 1 --seeds 20000 --scenario race"
 POOLS = ["sim/all --jobs 1 --failures 1 --seeds 1000 --scenario " + name for name in ("pool", "full", "poolend")]
 
 # The whole library on real processors, which are x86: they see faults, but no weak order.
@@ -68,7 +69,7 @@ BY_FILE = {
     "runtime/stats.c": [*COUNT, SIM],
     "runtime/runtime.c": [*COUNT, "unit/runtime", SIM],
     "runtime/end.c": [*COUNT, *JOIN, "unit/task", "unit/runtime_stop", "unit/pool", SIM, LATE],
-    "runtime/shutdown.c": [*COUNT, "unit/runtime_stop", "unit/runtime", SIM, LATE],
+    "runtime/shutdown.c": [*COUNT, "unit/runtime_stop", "unit/runtime", SIM, LATE, RACE],
 }
 
 

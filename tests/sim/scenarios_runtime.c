@@ -158,8 +158,9 @@ static void submit_until_refused(void *rt)
 {
     for (uint32_t i = sim_choose(1, 8); i > 0; i--) {
         uint32_t kind = sim_choose(0, 3);
-        sim_job *job = sim_job_new(kind == 0 ? sim_body_sleep : sim_body_return, i, SKUA_US(sim_choose(1, 3000)));
-        skua_task_options o = {.runtime = (skua_runtime *)rt, .delay = kind == 1 ? SKUA_US(sim_choose(1, 3000)) : 0};
+        bool sleeps = kind == 0 || kind == 2, delayed = kind == 1 || kind == 2;
+        sim_job *job = sim_job_new(sleeps ? sim_body_sleep : sim_body_return, i, SKUA_US(sim_choose(1, 3000)));
+        skua_task_options o = {.runtime = (skua_runtime *)rt, .delay = delayed ? SKUA_US(sim_choose(1, 3000)) : 0};
         if (!sim_job_accepted(job, skua_spawn_with(NULL, &o, sim_job_run, job)) && !sim_may_refuse()) return;
         if (sim_choose(0, 2) == 0) skua_sleep(SKUA_US(sim_choose(1, 100)));
     }
