@@ -87,8 +87,8 @@ static bool timer_is_set(sk_timer_slot *slot)
 
 static void drop_delayed(sk_task *t, uint64_t serial)
 {
-    /* Only from DELAYED: its timer may have fired since we looked, and a task that has parked by now would be woken by a
-       mark, and put in no queue by us. */
+    /* Only from DELAYED: its timer may have fired since we looked, and a task that has parked by now would be woken by
+       a mark, and put in no queue by us. */
     if (!sk_state_undelay(&t->state, serial)) return;
     sk_worker *w = sk_worker_self();
     sk_timers_cancel_slot(w, &t->sleep);
