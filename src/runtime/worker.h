@@ -100,6 +100,7 @@ struct skua_runtime {
     sk_adjust_state adjust_state; /* monitor */
     uint64_t next_decision;       /* monitor */
     uint64_t idle_since;          /* monitor: since when a worker has been idle; 0: none is */
+    uint64_t dispatched;          /* monitor: dispatches of all workers at the last sample */
     /* --- work from outside --- */
     SK_LINE_ALIGNED sk_inject inbox;
     /* --- idle workers, see idle.c --- */

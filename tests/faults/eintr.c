@@ -20,7 +20,7 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-enum { PERIOD_US = 100, SECONDS = 4 };
+enum { PERIOD_US = 100, SECONDS = 4, ENOUGH = 10000 * SECONDS, MOST_SECONDS = 60 };
 
 static sk_atomic(uint64_t) signals, on_ours, early, rounds;
 static sk_atomic(uint64_t) accepted, entered, left;
@@ -88,11 +88,12 @@ static void joins(void)
 static void joins_for(void)
 {
     int result = 0;
+    uint64_t before = skua_now();
     skua_task task = start(2000);
     uint64_t begin = skua_now();
     int error = skua_join_for(task, SKUA_US(500), &result);
-    SK_EXPECT(error == -ETIMEDOUT || (error == 0 && skua_now() - begin >= SKUA_US(100)));
-    if (error) took_at_least(begin, SKUA_US(500));
+    SK_EXPECT(error == -ETIMEDOUT || error == 0);
+    took_at_least(error ? begin : before, error ? SKUA_US(500) : SKUA_US(2000));
     if (error) SK_EXPECT_EQ(skua_join(task, &result), 0);
     SK_EXPECT_EQ(result, 7);
 }
@@ -174,23 +175,26 @@ int main(void)
     SK_EXPECT_EQ(setitimer(ITIMER_REAL, &every, NULL), 0);
     pthread_t thread[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++) SK_EXPECT_EQ(pthread_create(&thread[i], NULL, pestered, (void *)i), 0);
-    uint64_t end = skua_now() + SKUA_S(SECONDS);
-    while (skua_now() < end) sleeps(); /* the signals of the process come here */
+    uint64_t begin = skua_now(), now = begin;
+    /* The signals of the process come here. Longer where the machine is too busy for so many. */
+    for (; now - begin < SKUA_S(SECONDS) || (sk_load_acq(&signals) <= ENOUGH && now - begin < SKUA_S(MOST_SECONDS));
+         now = skua_now())
+        sleeps();
     sk_store_rlx(&over, true);
     for (int i = 0; i < THREADS; i++) SK_EXPECT_EQ(pthread_join(thread[i], NULL), 0);
     skua_stats s = sk_stats_of(rt);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
     memset(&every, 0, sizeof every);
     setitimer(ITIMER_REAL, &every, NULL);
-    printf("%lu signals in %d s on %d threads, %lu rounds, %lu tasks\n", (unsigned long)sk_load_acq(&signals), SECONDS,
-           THREADS + 1, (unsigned long)sk_load_acq(&rounds), (unsigned long)s.created);
+    printf("%lu signals in %.1f s on %d threads, %lu rounds, %lu tasks\n", (unsigned long)sk_load_acq(&signals),
+           (double)(now - begin) / 1e9, THREADS + 1, (unsigned long)sk_load_acq(&rounds), (unsigned long)s.created);
     SK_EXPECT_EQ(sk_load_acq(&early), 0);
     SK_EXPECT_EQ(sk_load_acq(&on_ours), 0);
     SK_EXPECT_EQ(sk_load_acq(&entered), sk_load_acq(&accepted));
     SK_EXPECT_EQ(sk_load_acq(&left), sk_load_acq(&accepted));
     SK_EXPECT_EQ(s.created, sk_load_acq(&accepted));
     SK_EXPECT_EQ(s.done, sk_load_acq(&accepted));
-    SK_EXPECT(sk_load_acq(&signals) > 10000 * SECONDS); /* else nobody was pestered, and this has shown nothing */
+    SK_EXPECT(sk_load_acq(&signals) > ENOUGH); /* else nobody was pestered, and this has shown nothing */
     printf("1 passed, 0 failed\n");
     return 0;
 }

@@ -115,7 +115,7 @@ static int count_entries(const char *folder)
 static int threads_in_the_end(int wanted)
 {
     int n = 0;
-    for (int tries = 0; tries < 2000 && (n = count_entries("/proc/self/task")) > wanted; tries++) usleep(1000);
+    for (int tries = 0; tries < 8000 && (n = count_entries("/proc/self/task")) > wanted; tries++) usleep(1000);
     return n;
 }
 

@@ -201,7 +201,6 @@ typedef struct crowd {
     skua_runtime *rt;
     sk_atomic(uint64_t) begun, ended, sum;
     uint64_t each, last_resize; /* tasks of a producer; tasks begun when the resizing ends */
-    uint64_t resizes;
 } crowd;
 
 enum { BATCH = 64, PRODUCERS = 4, AT_ONCE = 20000 };
@@ -237,9 +236,11 @@ static void *resize_often(void *arg)
     crowd *c = (crowd *)arg;
     sk_rng rng;
     sk_rng_seed(&rng, 7);
-    while (sk_load_rlx(&c->begun) < c->last_resize) {
+    SK_EXPECT_EQ(skua_runtime_resize(c->rt, 64), 0);
+    SK_EVENTUALLY(sk_stats_of(c->rt).grown > 0); /* a monitor that comes late finds only the last of several wishes */
+    for (uint32_t i = 1; sk_load_rlx(&c->begun) < c->last_resize; i++) {
         SK_EXPECT_EQ(skua_runtime_resize(c->rt, 1 + sk_rng_below(&rng, 64)), 0);
-        if (++c->resizes % 16 == 0) usleep(sk_rng_below(&rng, 3000)); /* so that some are carried out to the end */
+        if (i % 16 == 0) usleep(sk_rng_below(&rng, 3000)); /* so that some are carried out to the end */
     }
     /* The last word: what retired workers had is not brought back to life by growing again. */
     SK_EXPECT_EQ(skua_runtime_resize(c->rt, 1), 0);
@@ -262,7 +263,6 @@ SK_TEST(stress_runtime, grow_and_shrink)
     SK_EXPECT_EQ(s.created, n + PRODUCERS);
     SK_EXPECT_EQ(s.done, n + PRODUCERS);
     SK_EVENTUALLY((s = sk_stats_of(c.rt)).workers == 1);
-    if (c.resizes > 200) SK_EXPECT(s.grown > 0 && s.shrunk > 0); /* a small run may be over before the first */
     SK_EXPECT_EQ(skua_runtime_resize(c.rt, 3), 0);
     SK_EVENTUALLY((s = sk_stats_of(c.rt)).workers == 3);
     SK_EXPECT(s.grown > 0 && s.shrunk > 0); /* however short the run: from 2 to 1 to 3 at the least */
@@ -324,7 +324,7 @@ static void block_on(uint32_t workers)
     SK_EXPECT_EQ(s.done, s.created);
     SK_EXPECT_EQ(s.workers, workers);
     SK_EXPECT_EQ(s.blocked, 0);
-    if (b.rounds > 10) SK_EXPECT(s.handoffs > 0);
+    if (workers == 1 && b.rounds > 10) SK_EXPECT(s.handoffs > 0); /* several may do without, in a short run */
     release(rt);
 }
 

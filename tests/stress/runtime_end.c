@@ -164,7 +164,7 @@ SK_TEST(stress_runtime, create_and_release)
     int threads = count_threads(), maps = count_lines("/proc/self/maps");
     for (uint32_t i = 0, n = (uint32_t)sk_test_scaled(500); i < n; i++) make_and_release(i);
     /* The kernel takes a thread off the list a moment after it can be joined. */
-    SK_EVENTUALLY(count_threads() == threads);
+    SK_EVENTUALLY(count_threads() <= threads);
     /* The C library keeps some stacks and heaps of threads; nothing may grow with the rounds. */
     SK_EXPECT(count_lines("/proc/self/maps") <= maps + 60);
     for (unsigned cls = 0; cls < SK_STACK_CLASSES; cls++) {

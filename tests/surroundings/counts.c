@@ -115,7 +115,7 @@ typedef struct footprint {
 static footprint take_footprint(void)
 {
     int threads = 0; /* joined ones may still be on the kernel's list */
-    for (int tries = 0; tries < 1000 && (threads = count_entries("/proc/self/task")) > 1; tries++) usleep(1000);
+    for (int tries = 0; tries < 10000 && (threads = count_entries("/proc/self/task")) > 1; tries++) usleep(1000);
     return (footprint){threads, count_lines("/proc/self/maps"), count_entries("/proc/self/fd"), status_of("VmSize")};
 }
 

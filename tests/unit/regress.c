@@ -232,8 +232,9 @@ SK_TEST(regress, who_inherits_is_woken)
 
 /* ---- the end of a runtime ---- */
 
-/* Timers that are stopped from outside lie in the inbox of a worker that sleeps, with the memory of their tasks. */
-SK_TEST(regress, no_memory_is_left_in_the_wheels_of_a_released_runtime)
+/* Timers that are stopped from outside lie in the inbox of a worker that sleeps, with the memory of their tasks. False:
+   the worker was not asleep yet, and has swept its inbox once more. */
+static bool release_with_stopped_timers(void)
 {
     enum { TIMERS = 50 };
     skua_runtime *rt = sk_runtime_of(1);
@@ -245,9 +246,15 @@ SK_TEST(regress, no_memory_is_left_in_the_wheels_of_a_released_runtime)
     SK_EVENTUALLY(sk_stats_of(rt).idle == 1);
     for (int i = 0; i < TIMERS; i++) SK_EXPECT_EQ(skua_timer_stop((skua_timer){task[i]}), 0);
     for (int i = 0; i < TIMERS; i++) SK_EXPECT_EQ(skua_join(task[i], NULL), 0);
-    SK_EXPECT_EQ(tasks_in_use(), TIMERS); /* or this tests nothing */
+    bool all_there = tasks_in_use() == TIMERS;
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
     SK_EXPECT_EQ(tasks_in_use(), 0);
+    return all_there;
+}
+
+SK_TEST(regress, no_memory_is_left_in_the_wheels_of_a_released_runtime)
+{
+    for (int tries = 0; !release_with_stopped_timers(); tries++) SK_EXPECT(tries < 100);
 }
 
 typedef struct chores {

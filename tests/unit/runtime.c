@@ -278,6 +278,23 @@ SK_TEST(runtime, backlog_doubles_and_halves)
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
+/* Each comes when all who are there compute: what waits in the inbox is a backlog, too. */
+SK_TEST(runtime, backlog_in_the_inbox_counts)
+{
+    skua_runtime *rt = NULL;
+    skua_runtime_options o = {
+        .workers_min = 1, .workers_max = 6, .adjust = SKUA_ADJUST_BACKLOG, .adjust_interval = SKUA_MS(1)};
+    SK_EXPECT_EQ(skua_runtime_create(&rt, &o), 0);
+    sk_holder holder = {0};
+    for (uint32_t i = 1; i <= 6; i++) {
+        SK_EXPECT_EQ(skua_detach(sk_spawn_on(rt, sk_hold, &holder)), 0);
+        SK_EXPECT(sk_gate_await(&holder.entered, i));
+    }
+    sk_gate_add(&holder.release);
+    SK_EVENTUALLY(sk_stats_of(rt).done == 6);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
 typedef struct stuck {
     sk_gate entered, release;
 } stuck;
@@ -357,7 +374,7 @@ SK_TEST(runtime, stats_count_each_state)
 
 typedef struct sampler {
     skua_runtime *rt;
-    sk_gate stop;
+    sk_gate stop, begun;
     long samples;
 } sampler;
 
@@ -372,7 +389,7 @@ static void *sample(void *arg)
         SK_EXPECT(s.queued <= s.created && s.running <= s.created && s.parked <= s.created);
         SK_EXPECT(s.total.steals_won <= s.total.steals_tried);
         before = s;
-        m->samples++;
+        if (m->samples++ == 0) sk_gate_add(&m->begun);
     }
     return NULL;
 }
@@ -391,6 +408,7 @@ SK_TEST(runtime, stats_add_up_under_load)
     sampler m = {.rt = sk_runtime_of(3)};
     pthread_t thread;
     SK_EXPECT_EQ(pthread_create(&thread, NULL, sample, &m), 0);
+    SK_EXPECT(sk_gate_await(&m.begun, 1));
     uintptr_t n = (uintptr_t)sk_test_scaled(100000), failed = 0, cancelled = 0;
     for (uintptr_t i = 0; i < n; i++) {
         skua_task_options o = {.runtime = m.rt};

@@ -64,7 +64,8 @@ typedef struct worker {
 static int compute_too_long(void *arg)
 {
     worker *w = arg;
-    SK_EXPECT_EQ(skua_cancelled(), 0);
+    int early = skua_cancelled(); /* a machine may stop us here until it is late */
+    SK_EXPECT(early == 0 || early == -ETIMEDOUT);
     sk_gate_add(&w->running);
     if (!sk_gate_hold(&w->release, 1)) return -ETIME;
     SK_EXPECT_EQ(skua_cancelled(), -ETIMEDOUT);

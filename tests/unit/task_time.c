@@ -36,7 +36,8 @@ static int sleep_0(void *arg)
     sk_gate *other = arg;
     skua_task t;
     SK_EXPECT_EQ(skua_spawn(&t, sk_open, other), 0);
-    SK_EXPECT_EQ(skua_sleep(0), 0);
+    /* Once, unless the monitor has put it into the inbox meanwhile, which a worker looks at only now and then. */
+    for (int i = 0; i < 1000 && sk_gate_now(other) == 0; i++) SK_EXPECT_EQ(skua_sleep(0), 0);
     uint32_t ran = sk_gate_now(other);
     SK_EXPECT_EQ(skua_join(t, NULL), 0);
     return (int)ran;
@@ -93,18 +94,20 @@ SK_TEST(task_time, after_is_never_early_and_fires_once)
     SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
 }
 
-/* Every second one is stopped, far ones and near ones; the others ring. */
+/* Every second one is stopped, far ones, which are sure to be stopped in time, and near ones; the others ring. */
 static int stop_alarms(void *unused)
 {
     (void)unused;
     static skua_timer timer[ALARMS];
     memset((void *)alarms, 0, sizeof alarms);
-    for (int i = 0; i < ALARMS; i++)
-        SK_EXPECT_EQ(skua_timer_start(&timer[i], SKUA_MS(50) + SKUA_US(i), ring, &alarms[i]), 0);
+    for (int i = 0; i < ALARMS; i++) {
+        uint64_t in = i % 4 == 0 ? SKUA_S(1000) : SKUA_MS(50);
+        SK_EXPECT_EQ(skua_timer_start(&timer[i], in + SKUA_US(i), ring, &alarms[i]), 0);
+    }
     int stopped[ALARMS] = {0};
     for (int i = 0; i < ALARMS; i += 2) {
         int found = skua_timer_stop(timer[i]); /* on a slow machine it may have rung */
-        SK_EXPECT(found == 0 || found == -ESRCH);
+        SK_EXPECT(found == 0 || (found == -ESRCH && i % 4 != 0));
         stopped[i] = found == 0;
         SK_EXPECT_EQ(skua_timer_stop(timer[i]), -ESRCH);
     }
