@@ -188,7 +188,8 @@ static bool steal_from(sk_worker *w, sk_worker *victim)
     sk_count_rlx(&w->count.steals_tried, 1u);
     int n = sk_taskq_try_move(&victim->queue, &w->queue, SK_LOOT);
     if (n <= 0) return false;
-    sk_count_rlx(&w->count.steals_won, 1u);
+    /* [SC-R5] release; pairs with [ST-A6] in a snapshot. */
+    sk_store_rel(&w->count.steals_won, sk_load_rlx(&w->count.steals_won) + 1);
     sk_count_rlx(&w->count.tasks_stolen, (uint32_t)n);
     return true;
 }

@@ -76,10 +76,12 @@ static void give_tasks(skua_stats *out, const sums *s)
 static void give_worker(skua_worker_stats *out, sk_worker *w)
 {
     sk_counters *c = &w->count;
+    /* [ST-A6] acquire; pairs with [SC-R5]: whoever counts a success counts the attempt. */
+    uint64_t won = sk_load_acq(&c->steals_won);
     *out = (skua_worker_stats){
         .tasks_run = sk_load_rlx(&c->dispatches),
         .steals_tried = sk_load_rlx(&c->steals_tried),
-        .steals_won = sk_load_rlx(&c->steals_won),
+        .steals_won = won,
         .tasks_stolen = sk_load_rlx(&c->tasks_stolen),
         .parks = sk_load_rlx(&c->parked),
         .sleeps = sk_load_rlx(&c->sleeps),

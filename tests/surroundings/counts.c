@@ -57,8 +57,9 @@ static void park_many(long n)
     printf("        %lu parked, %lu refused a stack, %ld mappings of %ld, %.1f KiB each\n", (unsigned long)s.parked,
            (unsigned long)s.failed, mappings, max_map_count(), (double)grown / (double)n);
     SK_EXPECT(mappings < max_map_count() * 3 / 4);
-    SK_EXPECT(grown / n < 6); /* KiB: a page of stack, a task, page tables */
-    SK_EXPECT_EQ(skua_runtime_stop(rt, 0), -ETIMEDOUT);
+    SK_EXPECT(grown / n < 6);               /* KiB: a page of stack, a task, page tables */
+    int stopped = skua_runtime_stop(rt, 0); /* 0: all whom it cancelled had ended before it looked again */
+    SK_EXPECT(stopped == 0 || stopped == -ETIMEDOUT);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
     SK_EXPECT_EQ(sk_load_acq(&woken) + sk_load_acq(&refused), (uint64_t)n);
     for (unsigned cls = 0; cls < SK_STACK_CLASSES; cls++) SK_EXPECT(sk_stack_check(cls));

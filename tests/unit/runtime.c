@@ -264,10 +264,11 @@ SK_TEST(runtime, backlog_doubles_and_halves)
     SK_EXPECT_EQ(sk_stats_of(rt).workers, 1);
     sk_holder holder = {0};
     for (int i = 0; i < 30; i++) SK_EXPECT_EQ(skua_detach(sk_spawn_on(rt, sk_hold, &holder)), 0);
-    SK_EVENTUALLY(sk_stats_of(rt).workers == 6);
+    /* More, if some were to retire while we were slow to spawn, and have got one of these all the same. */
+    SK_EVENTUALLY(sk_stats_of(rt).workers >= 6);
     SK_EXPECT(sk_gate_await(&holder.entered, 6)); /* each carries one out */
     skua_sleep(SKUA_MS(5));
-    SK_EXPECT_EQ(sk_stats_of(rt).workers, 6);
+    SK_EXPECT(sk_stats_of(rt).workers >= 6);
     sk_gate_add(&holder.release);
     SK_EVENTUALLY(sk_stats_of(rt).done == 30);
     SK_EVENTUALLY(sk_stats_of(rt).workers == 1);
@@ -368,7 +369,8 @@ SK_TEST(runtime, stats_count_each_state)
     SK_EXPECT(s.stacks >= PARKED && s.stack_bytes >= s.stacks * (16 << 10));
     sk_let_worker_go(&holder, held);
     SK_EVENTUALLY(sk_stats_of(rt).done == QUEUED + 1 && sk_stats_of(rt).idle == 1);
-    SK_EXPECT_EQ(skua_runtime_stop(rt, SKUA_MS(1)), -ETIMEDOUT);
+    int stopped = skua_runtime_stop(rt, SKUA_MS(1)); /* 0: those whom it cancelled had ended before it looked again */
+    SK_EXPECT(stopped == 0 || stopped == -ETIMEDOUT);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
