@@ -133,12 +133,17 @@ bool sk_timers_advance(sk_timers *t, uint64_t now, sk_timer_haul *haul)
     return true;
 }
 
-bool sk_timers_serve(sk_timers *t, uint64_t now, sk_timer_haul *haul)
+void sk_timers_serve_claimed(sk_timers *t, uint64_t now, sk_timer_haul *haul)
 {
-    if (!sk_claim_try(&t->claim)) return false;
     collect(t, now, haul);
     sk_claim_publish(&t->claim, haul->next);
     sk_claim_release(&t->claim);
+}
+
+bool sk_timers_serve(sk_timers *t, uint64_t now, sk_timer_haul *haul)
+{
+    if (!sk_claim_try(&t->claim)) return false;
+    sk_timers_serve_claimed(t, now, haul);
     return true;
 }
 

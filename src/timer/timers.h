@@ -145,6 +145,10 @@ bool sk_timers_advance(sk_timers *t, uint64_t now, sk_timer_haul *haul);
 /* The same for anyone else; false also when the owner is inside. Meant for when sk_timers_next has passed. */
 bool sk_timers_serve(sk_timers *t, uint64_t now, sk_timer_haul *haul);
 
+/* The same after sk_claim_try, and gives the claim back. A `now` read after that try: one that is older would make the
+   timers fire early that the owner has armed for a duration in between. */
+void sk_timers_serve_claimed(sk_timers *t, uint64_t now, sk_timer_haul *haul);
+
 /* The next of what has fired, or NULL. The slot is in the caller's hands until sk_slot_settle or sk_timers_let_go. */
 static inline sk_timer_slot *sk_haul_pop_fired(sk_timer_haul *haul)
 {

@@ -160,6 +160,47 @@ SK_TEST(byhand, a_timer_left_with_a_retired_worker_fires)
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
+typedef struct alarm_clock {
+    uint64_t looked, due; /* ns: when the helper looked at the clock, and when the timer is due */
+    sk_gate in, go, rung;
+    bool early;
+} alarm_clock;
+
+static int ring(void *arg)
+{
+    alarm_clock *a = arg;
+    a->early = skua_now() < a->due;
+    sk_gate_add(&a->rung);
+    return 0;
+}
+
+static int arm_after_a_look(void *arg)
+{
+    alarm_clock *a = arg;
+    for (a->looked = skua_now(); skua_now() < a->looked + SKUA_MS(2);) sk_cpu_relax();
+    a->due = skua_now() + SKUA_MS(1);
+    SK_EXPECT_EQ(skua_after(SKUA_MS(1), ring, a), 0);
+    sk_gate_add(&a->in);
+    return sk_gate_hold(&a->go, 1) ? 0 : -ETIME;
+}
+
+/* Who helps with a wheel may have looked at the clock long before its owner arms a timer for a duration. */
+SK_TEST(byhand, a_helper_with_an_old_clock_fires_no_timer_early)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    for (int i = 0; i < 20; i++) {
+        alarm_clock a = {0};
+        skua_task t = sk_spawn_on(rt, arm_after_a_look, &a);
+        SK_EXPECT(sk_gate_await(&a.in, 1));
+        sk_timers_help(NULL, worker_of(rt, 0), a.looked);
+        sk_gate_add(&a.go);
+        SK_EXPECT(sk_gate_await(&a.rung, 1));
+        SK_EXPECT_EQ(skua_join(t, NULL), 0);
+        SK_EXPECT(!a.early);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
 typedef struct pair {
     sk_gate in, go, over, woke;
     uint64_t nap; /* ns */
