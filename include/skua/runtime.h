@@ -16,7 +16,7 @@
 SKUA_BEGIN
 
 /* Who decides how many workers there are, between workers_min and workers_max. A worker that is to go finishes the task
-   that it has; until then there may be one more. */
+   that it has; until then there may be more. */
 typedef enum skua_adjust {
     SKUA_ADJUST_FIXED = 0, /* workers_max of them, until skua_runtime_resize */
     SKUA_ADJUST_BACKLOG,   /* doubled when the backlog passes 75% of the workers, halved when idle */

@@ -16,9 +16,9 @@ static void look_at_worker(sk_adjust_sample *s, skua_runtime *rt, sk_worker *w)
         s->running++;
 }
 
-/* How much of a backlog the inbox is: nobody counts what is in it. When not one worker has come round since the last
-   sample, nobody will take it soon, and it is work for as many again. */
-static uint64_t look_at_inbox(skua_runtime *rt, uint32_t workers)
+/* How much of a backlog the inbox is: nobody counts what is in it. When no worker is idle, and not one has come round
+   since the last sample, nobody will take it soon, and it is work for as many again. */
+static uint64_t look_at_inbox(skua_runtime *rt, const sk_adjust_sample *s)
 {
     uint64_t dispatched = 0;
     for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
@@ -26,7 +26,7 @@ static uint64_t look_at_inbox(skua_runtime *rt, uint32_t workers)
     bool stands = dispatched == rt->dispatched;
     rt->dispatched = dispatched;
     if (sk_inject_is_empty(&rt->inbox)) return 0;
-    return stands ? workers : 1;
+    return stands && s->running + s->blocked >= s->workers ? s->workers : 1;
 }
 
 static sk_adjust_sample take_sample(skua_runtime *rt, uint64_t now)
@@ -34,7 +34,7 @@ static sk_adjust_sample take_sample(skua_runtime *rt, uint64_t now)
     sk_adjust_sample s = {.cores = rt->processors, .least = rt->workers_min, .most = rt->workers_max, .now_ns = now};
     for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
         look_at_worker(&s, rt, sk_load_rlx(&rt->workers[i]));
-    s.backlog += look_at_inbox(rt, s.workers);
+    s.backlog += look_at_inbox(rt, &s);
     bool idle = s.running + s.blocked < s.workers && s.backlog == 0;
     if (!idle) rt->idle_since = 0;
     if (idle && !rt->idle_since) rt->idle_since = now;
