@@ -551,6 +551,8 @@ FAULTS = [
       "tasks whose timers expired are not announced"),
     F("expiry_helped_unannounced", EX, "static bool serve(", "sk_notify(rt);", "",
       "tasks whose timers were fired by another are not announced"),
+    F("expiry_helper_looks_first", EX, "bool sk_timers_help(", "now = sk_clock_ns();", "",
+      "a helper has looked at the clock before the owner armed: a timer fires early (found while the core was built)"),
     F("expiry_rearmed_not_told", EX, "bool sk_timers_help(", "haul.rearmed", "false",
       "the owner sleeps over what a claimer has armed in its wheel"),
     F("expiry_orphan_leaks", EX, "static bool serve(", "release_orphan(slot, task_of(slot, kind));", "",
