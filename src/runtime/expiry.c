@@ -145,7 +145,7 @@ bool sk_timers_help(sk_worker *w, sk_worker *other, uint64_t now)
     sk_timer_haul haul;
     if (!sk_claim_try(&other->timers.claim)) return false;
     now = sk_clock_ns(); /* the owner may have armed timers for a duration since the caller looked at the clock */
-    sk_timers_serve_claimed(&other->timers, now, &haul);
+    sk_timers_serve(&other->timers, now, &haul);
     if (haul.rearmed) sk_timers_look_at(w, other->runtime, &other->timers);
     return serve(w, other, &haul, now);
 }

@@ -133,18 +133,11 @@ bool sk_timers_advance(sk_timers *t, uint64_t now, sk_timer_haul *haul)
     return true;
 }
 
-void sk_timers_serve_claimed(sk_timers *t, uint64_t now, sk_timer_haul *haul)
+void sk_timers_serve(sk_timers *t, uint64_t now, sk_timer_haul *haul)
 {
     collect(t, now, haul);
     sk_claim_publish(&t->claim, haul->next);
     sk_claim_release(&t->claim);
-}
-
-bool sk_timers_serve(sk_timers *t, uint64_t now, sk_timer_haul *haul)
-{
-    if (!sk_claim_try(&t->claim)) return false;
-    sk_timers_serve_claimed(t, now, haul);
-    return true;
 }
 
 static void deliver(sk_timers *t, sk_timer_slot *s, uint64_t tick)

@@ -6,7 +6,7 @@
  *   sk_timers_arm_begin, end  the owner, for the task it parks   lock-free
  *   sk_timers_cancel          the owner, for the task it runs    lock-free
  *   sk_timers_advance         the owner                          bounded, may say no
- *   sk_timers_serve           anyone else                        bounded, may say no
+ *   sk_timers_serve           anyone else, after sk_claim_try    bounded
  *   sk_timers_pending, next   anyone                             wait-free hints
  *   sk_timers_let_go          who has a fired slot in hand       lock-free
  *   sk_timers_move            the owner, when it retires         bounded, may say no
@@ -142,12 +142,10 @@ bool sk_timers_cancel(sk_timers *mine, sk_timer_slot *s);
 /* Owner: sweeps the inbox and takes what has expired. False: a claimer has the wheel; the owner must come again. */
 bool sk_timers_advance(sk_timers *t, uint64_t now, sk_timer_haul *haul);
 
-/* The same for anyone else; false also when the owner is inside. Meant for when sk_timers_next has passed. */
-bool sk_timers_serve(sk_timers *t, uint64_t now, sk_timer_haul *haul);
-
-/* The same after sk_claim_try, and gives the claim back. A `now` read after that try: one that is older would make the
-   timers fire early that the owner has armed for a duration in between. */
-void sk_timers_serve_claimed(sk_timers *t, uint64_t now, sk_timer_haul *haul);
+/* The same for anyone else, who has claimed t->claim by sk_claim_try; gives the claim back. Meant for when
+   sk_timers_next has passed. A `now` read after that try: one that is older would make the timers fire early that the
+   owner has armed for a duration in between. */
+void sk_timers_serve(sk_timers *t, uint64_t now, sk_timer_haul *haul);
 
 /* The next of what has fired, or NULL. The slot is in the caller's hands until sk_slot_settle or sk_timers_let_go. */
 static inline sk_timer_slot *sk_haul_pop_fired(sk_timer_haul *haul)

@@ -18,6 +18,7 @@
 
 enum {
     POLL_NS = 50000,
+    LOOK_NS = 1000000,          /* what a look counts for at most: this process, too, may have had no processor */
     STABLE_NS = 4000000,        /* unchanged for so long while all others sleep: the monitor's remedies take 2 ms */
     STABLE_BUSY_NS = 400000000, /* and when some other worker is awake */
     STABLE_TOLD_NS = 100000000, /* and when some foreign thread may only not have had a processor yet */
@@ -302,13 +303,15 @@ fz_verdict fz_settle(bool standing, uint64_t limit, const fz_verdict *known)
 {
     static const struct timespec poll = {0, POLL_NS};
     fz_verdict v, before = {.n = {0}};
-    uint64_t begin = fz_clock(), since = begin, asleep_since = begin, now;
+    uint64_t seen = fz_clock(), now = 0, since = 0, asleep_since = 0; /* of the time that we looked at */
     uint32_t waiting_before = UINT32_MAX;
     for (unsigned equal = 0;; nanosleep(&poll, NULL), equal++) {
         v = (fz_verdict){.n = {0}};
         uint32_t waiting = look_around(standing, &v);
         bool asleep = others_sleep();
-        now = fz_clock();
+        uint64_t clock = fz_clock();
+        now += clock - seen < LOOK_NS ? clock - seen : LOOK_NS;
+        seen = clock;
         uint32_t held = v.n[FZ_HAND] + v.n[FZ_WHEEL] + v.n[FZ_POOL] + v.n[FZ_TOLD] + v.n[FZ_LEAVING];
         uint32_t open = v.n[FZ_BUSY] + v.n[FZ_QUEUED] + v.n[FZ_PARKED];
         if (!waiting || (standing && !held && !open)) break;
@@ -323,7 +326,7 @@ fz_verdict fz_settle(bool standing, uint64_t limit, const fz_verdict *known)
         if (standing && !open && known && same(&v, known) && equal && asleep) break;
         uint64_t enough = v.n[FZ_TOLD] ? STABLE_TOLD_NS : STABLE_NS;
         if (standing && !open && equal >= STABLE_LOOKS && (quiet > enough || now - since > STABLE_BUSY_NS)) break;
-        v.stuck = now - begin > limit;
+        v.stuck = now > limit;
         if (v.stuck) break;
     }
     v.last_ended = last_ended();

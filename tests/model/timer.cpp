@@ -158,7 +158,9 @@ template <int way, bool armed_before> struct slot_model : rl::test_suite<slot_mo
         } else if (index == 1) {
             run_on_b();
         } else {
-            if (sk_timers_serve(&a, 6, &haul)) on_haul(&a, &haul, 6);
+            if (!sk_claim_try(&a.claim)) return;
+            sk_timers_serve(&a, 6, &haul);
+            on_haul(&a, &haul, 6);
         }
     }
     /* What waits in an inbox to be armed must show in the time by which others judge. */

@@ -86,7 +86,7 @@ static void fired(actor *me, sk_timers *from, sk_timer_slot *slot, uint64_t now)
     task *t = &tasks[b->index];
     uint64_t generation = sk_slot_fired_tag(slot), parked = state_of(generation, PARKED);
     if (sk_cas_ar(&t->state, &parked, state_of(generation, TAKEN))) {
-        SK_EXPECT(now >= sk_load_rlx(&t->expires));
+        SK_EXPECT(time_now() >= sk_load_rlx(&t->expires)); /* `now` may be older than the wheel's own time */
         sk_slot_settle(slot);
         sk_store_rel(&t->state, state_of(generation, READY_TIMEOUT));
         me->n.fired++;
@@ -185,8 +185,9 @@ static void *claimer(void *arg)
     while (sk_load_rlx(&stop) < WORKERS) {
         sk_timers *t = &actors[sk_rng_below(&me->rng, WORKERS)].timers;
         sk_timer_haul haul;
-        uint64_t now = time_now();
-        if (sk_timers_serve(t, now, &haul)) {
+        if (sk_claim_try(&t->claim)) {
+            uint64_t now = time_now(); /* not before: see sk_timers_serve */
+            sk_timers_serve(t, now, &haul);
             me->n.served++;
             empty_haul(me, t, &haul, now);
         }
