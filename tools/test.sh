@@ -43,7 +43,7 @@ lane_limit()
     elif is_proof_lane "$1"; then
         if [ "$1" = mutants ]; then echo 3600; else echo 600; fi
     elif [ -n "$quick" ]; then
-        echo 45
+        echo 120
     else
         echo 260
     fi
