@@ -306,10 +306,14 @@ static inline uint64_t sk_bounded_pushed(const sk_bounded *q)
 /* Any thread: whether the queue was empty at some moment of the call; false: it was not. Exact, unlike size. */
 static inline bool sk_bounded_is_empty(const sk_bounded *q)
 {
-    uint64_t at = sk_bounded_popped(q);
-    /* [BQ-A8] sequentially consistent; pairs with [BQ-R1]: who finds it empty no longer sees what its poppers have
-     * popped. */
-    return !sk_bounded_holds(q, sk_load_sc(sk_bounded_slot(q, at)), at);
+    for (;;) {
+        uint64_t at = sk_bounded_popped(q);
+        /* [BQ-A8] sequentially consistent; pairs with [BQ-R1]: who finds it empty no longer sees what its poppers have
+         * popped. */
+        uint64_t word = sk_load_sc(sk_bounded_slot(q, at));
+        /* Else the item there has been popped since, and says nothing about those behind it. */
+        if (sk_bounded_laps_past(q, word, at) <= 0) return !sk_bounded_holds(q, word, at);
+    }
 }
 
 /* About how many are queued. */
