@@ -1,22 +1,23 @@
 # lanes.sh: the ways in which the tree is built. Sourced by ./dev.
 #
 # A lane is a build folder build/LANE with its own compiler and options. Some lanes (examples, headers, lint,
-# asan-uar) have no meson build of their own; they use one that another lane made. The proof lanes (model, sim, ...) are
-# each a script of their own, tools/test-LANE, which builds what it needs below build/LANE and prints a summary.
+# conformance, asan-uar) have no meson build of their own; they use one that another lane made. The proof lanes (model,
+# sim, ...) are each a script of their own, tools/test-LANE, which builds what it needs below build/LANE and prints a
+# summary.
 
 proof_lanes="model sim freeze faults surroundings soak facade coverage"
 all_lanes="lint headers gcc examples clang asan asan-uar asan-clang tsan lto lto-clang valgrind $proof_lanes"
-extra_lanes="mutants" # minutes long: only when asked for
+extra_lanes="conformance mutants" # only when asked for: a part of the other lanes; minutes long
 quick_lanes="lint headers gcc examples"
 
-is_proof_lane() { case " $proof_lanes $extra_lanes " in *" $1 "*) true ;; *) false ;; esac; }
+is_proof_lane() { case " $proof_lanes mutants " in *" $1 "*) true ;; *) false ;; esac; }
 proof_script() { if [ "$1" = coverage ]; then echo tools/coverage; else echo "tools/test-$1"; fi; }
 lane_exists() { case " $all_lanes $extra_lanes " in *" $1 "*) true ;; *) false ;; esac; }
 
 lane_needs()
 {
     case "$1" in
-    gcc | examples) need $packages_test ;;
+    gcc | examples | conformance) need $packages_test ;;
     headers) need $packages_test g++ ;;
     lint) if [ -n "${quick:-}" ]; then need $packages_test; else need $packages_lint; fi ;;
     model) need $packages_test g++ relacy-dev ;;
@@ -55,7 +56,7 @@ lane_lacks()
 lane_folder()
 {
     case "$1" in
-    examples | headers | lint) echo gcc ;;
+    examples | headers | lint | conformance) echo gcc ;;
     asan-uar) echo asan ;;
     *) echo "$1" ;;
     esac

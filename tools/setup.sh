@@ -2,8 +2,8 @@
 #
 # Packages are named as in Debian 12 and looked up with dpkg, so a machine that has them is left alone.
 
-packages_build="gcc libc6-dev binutils meson ninja-build pkg-config liburcu-dev"
-packages_test="$packages_build libcriterion-dev"
+packages_build="gcc libc6-dev binutils meson ninja-build pkg-config liburcu-dev libck-dev"
+packages_test="$packages_build libcriterion-dev nettle-dev"
 packages_lanes="$packages_test g++ clang libclang-rt-14-dev llvm lld valgrind"
 packages_lint="$packages_test g++ clang-format"
 packages_all="$packages_lanes clang-format relacy-dev python3"

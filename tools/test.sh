@@ -41,9 +41,11 @@ lane_limit()
     if [ -n "${SKUA_TEST_LIMIT:-}" ]; then
         echo "$SKUA_TEST_LIMIT"
     elif is_proof_lane "$1"; then
-        if [ "$1" = mutants ]; then echo 3600; else echo 600; fi
+        case "$1" in mutants) echo 3600 ;; model) echo 900 ;; *) echo 600 ;; esac
     elif [ -n "$quick" ]; then
         echo 120
+    elif is_lto_lane "$1"; then
+        echo 600
     else
         echo 260
     fi
@@ -80,7 +82,7 @@ runner_words()
 runner_arguments()
 {
     case "$1" in tsan | valgrind) return ;; esac
-    case "$2" in stress-*) echo "--verbose --jobs 1" ;; *) echo "--verbose" ;; esac
+    case "$2" in stress*) echo "--verbose --jobs 1" ;; *) echo "--verbose" ;; esac
 }
 
 # Prints "PASSED FAILED SKIPPED" from the summary in a log, or nothing when it has none.
@@ -187,18 +189,28 @@ wanted()
     return 1
 }
 
-# The programs are named after the sources, so that a test that meson does not know shows up as a failure.
+is_lto_lane() { case "$1" in lto | lto-clang) true ;; *) false ;; esac; }
+
+# The programs are named after the sources, so that a test that meson does not know shows up as a failure. With
+# link-time optimization there is one program for each kind of test (tests/meson.build): it runs when a filter wants
+# any of its sources.
 run_tests()
 {
-    local lane=$1 folder kind source name
+    local lane=$1 folder kind source name last
+    local kinds="unit stress conformance"
     folder=build/$(lane_folder "$lane")/tests
-    for kind in unit stress; do
-        # Valgrind runs one thread at a time, so a stress test would prove nothing there.
-        case "$lane-$kind" in valgrind-stress | asan-uar-stress) continue ;; esac
+    [ "$lane" != conformance ] || kinds=conformance
+    for kind in $kinds; do
+        # Valgrind runs one thread at a time, so a stress test would prove nothing there, and a pool's scenarios little.
+        case "$lane-$kind" in valgrind-stress | valgrind-conformance | asan-uar-stress) continue ;; esac
+        last=
         for source in tests/$kind/*.c; do
             [ -e "$source" ] || continue
             name=$kind-$(basename "$source" .c)
             wanted "$name" || continue
+            ! is_lto_lane "$lane" || name=$kind
+            [ "$name" != "$last" ] || continue
+            last=$name
             if [ -x "$folder/$name" ]; then
                 # shellcheck disable=SC2046
                 run_program "$lane" "$name" "$folder/$name" $(runner_arguments "$lane" "$name")
@@ -223,14 +235,49 @@ run_examples()
     for source in examples/*.c; do
         name=$(basename "$source" .c)
         wanted "example-$name" || continue
-        run_plainly examples "example-$name" "build/gcc/examples/$name"
+        run_plainly examples "example-$name" tests/examples/run "build/gcc/examples/$name"
     done
     ! wanted install || run_plainly examples install tools/test-install
+}
+
+# While a lane's tests run, which wait more than they compute, the lane after it is built, at the lowest priority. What
+# goes wrong is reported when its turn comes. build_ahead LANE
+ahead=
+build_ahead()
+{
+    case "$1" in '' | lint | headers | examples | conformance) return ;; esac
+    ! is_proof_lane "$1" || return 0
+    [ -z "$(lane_lacks "$1")" ] || return 0
+    { renice -n 19 -p "$BASHPID" && lane_build "$1"; } >/dev/null 2>&1 &
+    ahead=$!
+}
+
+# The models only compute, and no clock matters to them: in a run of several lanes they begin first, at the lowest
+# priority, and have what the tests leave over. start_models LANE...
+models=
+start_models()
+{
+    case " $* " in *' gcc '*' model '*) ;; *) return 0 ;; esac
+    wanted model && [ -z "$(lane_lacks model)" ] || return 0
+    mkdir -p build/logs
+    { renice -n 19 -p "$BASHPID" >/dev/null
+        SKUA_TEST_LIMIT=1800 timeout -k 10 2400 tools/test-model; echo "status $?"; } >build/logs/models 2>&1 </dev/null &
+    models=$!
+}
+
+# What they said, once they have ended.
+finish_models()
+{
+    tail --pid="$models" -f /dev/null
+    sed '$d' build/logs/models
+    return "$(tail -n 1 build/logs/models | sed 's/^status //')"
 }
 
 run_lane()
 {
     local lacks
+    [ -z "$ahead" ] || wait "$ahead"
+    ahead=
     lacks=$(lane_lacks "$1")
     if [ -n "$lacks" ]; then
         report "$1" "" 0 0 1 0.0
@@ -242,21 +289,31 @@ run_lane()
     headers) ! wanted headers || run_program headers headers tools/test-headers; return ;;
     esac
     if is_proof_lane "$1"; then
-        ! wanted "$1" || run_program "$1" "$1" "$(proof_script "$1")"
+        if [ "$1" = model ] && [ -n "$models" ]; then
+            export models
+            export -f finish_models
+            run_program model model bash -c finish_models
+        else
+            ! wanted "$1" || run_program "$1" "$1" "$(proof_script "$1")"
+        fi
         return
     fi
     lane_build "$1" || report "$1" build 0 1 0 0.0 "see build/$(lane_folder "$1").log"
+    [ -n "$quick" ] || build_ahead "$2"
+    [ "$1" != conformance ] || run_program conformance scenarios tools/test-scenarios
     if [ "$1" = examples ]; then run_examples; else run_tests "$1"; fi
 }
 
 test_main()
 {
-    local lanes='' lane word
+    local lanes='' word conformance='' i
     quick='' filters=''
     ulimit -c 0 # tests that crash on purpose leave no core
     for word in "$@"; do
         if [ "$word" = --quick ]; then
             quick=1
+        elif [ "$word" = conformance ]; then
+            conformance=1
         elif lane_exists "$word"; then
             lanes="$lanes $word"
         else
@@ -264,8 +321,14 @@ test_main()
             filters="$filters $word"
         fi
     done
+    # A lane of its own when no other is named: the plain build. Beside another lane: these tests of that lane.
+    if [ -n "$conformance" ]; then
+        if [ -n "$lanes" ]; then filters="$filters conformance"; else lanes=conformance; fi
+    fi
     [ -n "$lanes" ] || { [ -n "$quick" ] && lanes=$quick_lanes || lanes=$all_lanes; }
-    for lane in $lanes; do run_lane "$lane"; done
+    read -ra lanes <<<"$lanes"
+    start_models "${lanes[@]}"
+    for i in "${!lanes[@]}"; do run_lane "${lanes[i]}" "${lanes[i + 1]:-}"; done
     [ -z "$failures" ] || printf '\nfailed:\n%s' "$failures"
     printf '\nin %s s:\n%s passed, %s failed' "$SECONDS" "$passed" "$failed"
     [ "$skipped" = 0 ] || printf ', %s skipped' "$skipped"
