@@ -16,11 +16,15 @@
 SKUA_BEGIN
 
 /* Who decides how many workers there are, between workers_min and workers_max. A worker that is to go finishes the task
-   that it has; until then there may be more. */
+   that it has; until then there may be more. EAGER, BALANCED and LAZY retire as BACKLOG does. */
 typedef enum skua_adjust {
     SKUA_ADJUST_FIXED = 0, /* workers_max of them, until skua_runtime_resize */
     SKUA_ADJUST_BACKLOG,   /* doubled when the backlog passes 75% of the workers, halved when idle */
     SKUA_ADJUST_BLOCKING,  /* as many running workers as processors while others are in blocking calls */
+    SKUA_ADJUST_EAGER,     /* one more for each task that waits in a worker's queue while no worker is idle */
+    SKUA_ADJUST_BALANCED,  /* the same, but one for every two such tasks */
+    SKUA_ADJUST_LAZY,      /* one at a time, while more than four tasks wait for each worker, or none of the workers
+                              comes to the end of what it computes and others wait */
 } skua_adjust;
 
 #define SKUA_WORKERS_MAX 1024
@@ -32,6 +36,9 @@ typedef struct skua_runtime_options {
     size_t stack_size;    /* bytes of a task's stack, 16 KiB to 8 MiB, rounded up to a power of two; 0: 64 KiB */
     skua_adjust adjust;
     uint64_t adjust_interval; /* ns between two decisions of the adjuster; 0: 10 ms */
+    uint64_t idle_timeout;    /* ns for which some worker is idle and nothing waits before half of the workers retire,
+                                 and again before the next half does, down to workers_min; SKUA_FOREVER: none retires;
+                                 0: 100 ms. Looked at every adjust_interval. BLOCKING: for which fewer would do */
 } skua_runtime_options;
 
 /*

@@ -7,8 +7,19 @@
  *   error.h     skua_strerror: every call returns 0 or a negative errno value
  *   time.h      durations in nanoseconds: SKUA_US, SKUA_MS, SKUA_S, SKUA_FOREVER
  *   task.h      go, spawn, join, cancel, yield, sleep, timers, blocking calls
+ *   fault.h     giving up a task from any depth, deferred calls
  *   runtime.h   runtimes: workers, adjusters, statistics, shutdown
+ *   mutex.h     a mutex that parks the task, not the thread
+ *   locker.h    locks by choice: over that mutex, or ConcurrencyKit's spinlocks
  *   pool.h      pools: a limit on running tasks, a bounded queue, wait
+ *   storage.h   tasks of pools in memory of the caller's
+ *   histogram.h how durations spread: the times of a pool's tasks, quantiles
+ *   progress.h  how far a pool has come: by query, and by a call every so often
+ *   group.h     groups: wait together, first error, cancel on error; for_each, map
+ *   stream.h    tasks beside each other, their callbacks one at a time and in order
+ *   lane.h      tasks one at a time and in order, lane by lane, by key
+ *   shard.h     several pools that are used as one
+ *   future.h    results of pools' tasks: wait, try, then, cancel
  *
  * A newcomer needs three calls:
  *

@@ -14,11 +14,12 @@ static void look_at_worker(sk_adjust_sample *s, skua_runtime *rt, sk_worker *w)
         s->blocked++;
     else if (!sk_is_idle(rt, w))
         s->running++;
+    if (sk_load_rlx(&w->count.dispatches) == w->run_before) s->fresh++;
 }
 
 /* How much of a backlog the inbox is: nobody counts what is in it. When no worker is idle, and not one has come round
    since the last sample, nobody will take it soon, and it is work for as many again. */
-static uint64_t look_at_inbox(skua_runtime *rt, const sk_adjust_sample *s)
+static uint64_t look_at_inbox(skua_runtime *rt, sk_adjust_sample *s)
 {
     uint64_t dispatched = 0;
     for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
@@ -26,7 +27,8 @@ static uint64_t look_at_inbox(skua_runtime *rt, const sk_adjust_sample *s)
     bool stands = dispatched == rt->dispatched;
     rt->dispatched = dispatched;
     if (sk_inject_is_empty(&rt->inbox)) return 0;
-    return stands && s->running + s->blocked >= s->workers ? s->workers : 1;
+    s->stands = stands && s->running + s->blocked >= s->workers;
+    return s->stands ? s->workers : 1;
 }
 
 static sk_adjust_sample take_sample(skua_runtime *rt, uint64_t now)
@@ -53,6 +55,7 @@ static void carry_out(skua_runtime *rt, uint32_t target)
 /* What the policy falls to while all is idle: with that many the monitor may sleep. */
 static uint32_t least_at_rest(const skua_runtime *rt)
 {
+    if (rt->policy.idle_ns == SKUA_FOREVER) return rt->workers_max;
     if (rt->adjust != SKUA_ADJUST_BLOCKING) return rt->workers_min;
     return sk_max(rt->workers_min, sk_min(rt->processors, rt->workers_max));
 }

@@ -90,7 +90,7 @@ static int take_options(skua_runtime *rt, const skua_runtime_options *o)
 {
     static const skua_runtime_options none;
     if (!o) o = &none;
-    if ((unsigned)o->adjust > SKUA_ADJUST_BLOCKING || o->workers_max > SKUA_WORKERS_MAX) return -EINVAL;
+    if ((unsigned)o->adjust > SKUA_ADJUST_LAZY || o->workers_max > SKUA_WORKERS_MAX) return -EINVAL;
     unsigned processors = sk_topology_processors();
     rt->processors = sk_min(processors, (unsigned)SKUA_WORKERS_MAX);
     rt->adjust = o->adjust;
@@ -102,10 +102,12 @@ static int take_options(skua_runtime *rt, const skua_runtime_options *o)
     rt->stack_class = o->stack_size ? sk_stack_class_of(o->stack_size) : SK_STACK_CLASS_DEFAULT;
     if (rt->stack_class >= SK_STACK_CLASSES) return -EINVAL;
     rt->adjust_interval = o->adjust_interval ? o->adjust_interval : ADJUST_INTERVAL_NS;
-    static const sk_adjust_kind kind[] = {[SKUA_ADJUST_FIXED] = SK_ADJUST_FIXED,
-                                          [SKUA_ADJUST_BACKLOG] = SK_ADJUST_BACKLOG,
-                                          [SKUA_ADJUST_BLOCKING] = SK_ADJUST_BLOCKING};
+    static const sk_adjust_kind kind[] = {
+        [SKUA_ADJUST_FIXED] = SK_ADJUST_FIXED,       [SKUA_ADJUST_BACKLOG] = SK_ADJUST_BACKLOG,
+        [SKUA_ADJUST_BLOCKING] = SK_ADJUST_BLOCKING, [SKUA_ADJUST_EAGER] = SK_ADJUST_EAGER,
+        [SKUA_ADJUST_BALANCED] = SK_ADJUST_BALANCED, [SKUA_ADJUST_LAZY] = SK_ADJUST_LAZY};
     rt->policy = sk_adjust_default(kind[o->adjust], rt->workers_max);
+    if (o->idle_timeout) rt->policy.idle_ns = rt->policy.calm_ns = o->idle_timeout;
     sk_store_rlx(&rt->wanted, rt->workers_max);
     return sk_adjust_validate(&rt->policy, rt->workers_min, rt->workers_max, SKUA_WORKERS_MAX);
 }

@@ -140,6 +140,7 @@ int sk_grow(skua_runtime *rt)
     if (error) return error;
     uint64_t vacant = sk_load_rlx(&w->carry);
     sk_store_rlx(&w->retire, false);
+    w->run_before = sk_load_rlx(&w->count.dispatches);
     sk_store_rlx(&w->carry, (vacant & ~(uint64_t)SK_CARRY) | SK_CARRIED);
     error = publish_table(rt);
     if (error) {

@@ -121,12 +121,96 @@ SK_TEST(adjust, validate)
     SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), -EINVAL);
     p.count = 1;
     SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), 0);
+    static const sk_adjust_kind others[] = {SK_ADJUST_EAGER, SK_ADJUST_BALANCED, SK_ADJUST_LAZY};
+    for (int i = 0; i < 3; i++) {
+        p = sk_adjust_default(others[i], 0);
+        SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), 0);
+        p.backlog_percent = 0;
+        SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), others[i] == SK_ADJUST_LAZY ? -EINVAL : 0);
+    }
     p = sk_adjust_default(SK_ADJUST_BACKLOG, 0);
     SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), 0);
     p.backlog_percent = 0;
     SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), -EINVAL);
     p.kind = (sk_adjust_kind)17;
     SK_EXPECT_EQ(sk_adjust_validate(&p, 1, 4, 8), -EINVAL);
+}
+
+/* One more for each that waits; none while a worker is idle. */
+SK_TEST(adjust, eager_grows_by_what_waits)
+{
+    static const row rows[] = {
+        {0, 0, 0, 1, 0, 2, 1, 64, 1},
+        {10, 1, 0, 1, 0, 2, 1, 64, 2},
+        {20, 7, 0, 2, 0, 2, 1, 64, 9},
+        {30, 7, 0, 9, 9, 2, 1, 64, 16},
+        {40, 100, 0, 16, 0, 2, 1, 64, 64},
+        {50, UINT64_MAX, 0, 64, 0, 2, 1, 64, 64},
+        {60, UINT64_MAX, 0, UINT32_MAX, 0, 2, 1, UINT32_MAX, UINT32_MAX},
+        {1000, 0, 100, 64, 0, 2, 3, 64, 32},
+        {1100, 0, 200, 32, 0, 2, 3, 64, 16},
+        {1110, 1, 0, 16, 0, 2, 3, 64, 17},
+    };
+    run_table(sk_adjust_default(SK_ADJUST_EAGER, 0), rows, sk_array_len(rows));
+}
+
+SK_TEST(adjust, balanced_grows_by_half_of_what_waits)
+{
+    static const row rows[] = {
+        {0, 0, 0, 1, 0, 2, 1, 64, 1},        {10, 1, 0, 1, 0, 2, 1, 64, 2},
+        {20, 7, 0, 2, 0, 2, 1, 64, 6},       {30, 8, 0, 6, 3, 2, 1, 64, 10},
+        {40, 1000, 0, 10, 0, 2, 1, 64, 42},  {50, UINT64_MAX, 0, 42, 0, 2, 1, 64, 64},
+        {1000, 0, 100, 64, 0, 2, 3, 64, 32}, {1099, 0, 199, 32, 0, 2, 3, 64, 32},
+        {1100, 0, 200, 32, 0, 2, 3, 64, 16},
+    };
+    run_table(sk_adjust_default(SK_ADJUST_BALANCED, 0), rows, sk_array_len(rows));
+}
+
+SK_TEST(adjust, lazy_grows_when_many_wait)
+{
+    static const row rows[] = {
+        {0, 0, 0, 1, 0, 2, 1, 8, 1},   {10, 4, 0, 1, 0, 2, 1, 8, 1},          {20, 5, 0, 1, 0, 2, 1, 8, 2},
+        {30, 8, 0, 2, 0, 2, 1, 8, 2},  {40, 9, 0, 2, 2, 2, 1, 8, 3},          {50, 1000, 0, 3, 0, 2, 1, 8, 4},
+        {60, 99, 0, 8, 0, 2, 1, 8, 8}, {70, UINT64_MAX, 0, 7, 0, 2, 1, 8, 8}, {1000, 0, 100, 8, 0, 2, 3, 8, 4},
+    };
+    run_table(sk_adjust_default(SK_ADJUST_LAZY, 0), rows, sk_array_len(rows));
+}
+
+static uint32_t decide_once(sk_adjust_kind kind, sk_adjust_sample s)
+{
+    sk_adjust_policy policy = sk_adjust_default(kind, 0);
+    sk_adjust_state state = {0};
+    return sk_adjust_decide(&policy, &state, &s);
+}
+
+/* Somebody who is idle will take it; and work that stands is deep enough for the lazy. */
+SK_TEST(adjust, idle_workers_and_work_that_stands)
+{
+    sk_adjust_sample s = {.workers = 4, .running = 3, .cores = 2, .least = 1, .most = 8, .backlog = 3};
+    SK_EXPECT_EQ(decide_once(SK_ADJUST_EAGER, s), 4);
+    SK_EXPECT_EQ(decide_once(SK_ADJUST_BALANCED, s), 4);
+    SK_EXPECT_EQ(decide_once(SK_ADJUST_LAZY, s), 4);
+    s.blocked = 1;
+    SK_EXPECT_EQ(decide_once(SK_ADJUST_EAGER, s), 7);
+    SK_EXPECT_EQ(decide_once(SK_ADJUST_BALANCED, s), 6);
+    SK_EXPECT_EQ(decide_once(SK_ADJUST_LAZY, s), 4);
+    s.stands = true;
+    SK_EXPECT_EQ(decide_once(SK_ADJUST_LAZY, s), 5);
+}
+
+/* An idle timeout of its own, and none. */
+SK_TEST(adjust, idle_timeouts)
+{
+    static const row soon[] = {{1000, 0, 4, 8, 0, 2, 1, 8, 8},
+                               {1001, 0, 5, 8, 0, 2, 1, 8, 4},
+                               {1005, 0, 9, 4, 0, 2, 1, 8, 4},
+                               {1006, 0, 10, 4, 0, 2, 1, 8, 2}};
+    static const row never[] = {{1000, 0, 100, 8, 0, 2, 1, 8, 8}, {900000000, 0, 900000000, 8, 0, 2, 1, 8, 8}};
+    sk_adjust_policy policy = sk_adjust_default(SK_ADJUST_LAZY, 0);
+    policy.idle_ns = 5 * MS;
+    run_table(policy, soon, sk_array_len(soon));
+    policy.idle_ns = UINT64_MAX;
+    run_table(policy, never, sk_array_len(never));
 }
 
 /* A policy that this version does not know: as it is, but within the limits. */

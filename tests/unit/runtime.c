@@ -20,7 +20,7 @@ SK_TEST(runtime, options_out_of_range)
         {.workers_min = 3, .workers_max = 2, .adjust = SKUA_ADJUST_BLOCKING},
         {.stack_size = (8 << 20) + 1},
         {.stack_size = SIZE_MAX},
-        {.adjust = (skua_adjust)3},
+        {.adjust = (skua_adjust)(SKUA_ADJUST_LAZY + 1)},
         {.adjust = (skua_adjust)-1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -40,6 +40,9 @@ SK_TEST(runtime, options_in_range)
         {.stack_size = 16 << 10, .workers_max = 2},
         {.stack_size = 8 << 20, .workers_max = 2},
         {.workers_max = 65},
+        {.workers_max = 3, .adjust = SKUA_ADJUST_EAGER, .idle_timeout = 1},
+        {.workers_max = 3, .adjust = SKUA_ADJUST_BALANCED, .idle_timeout = SKUA_FOREVER},
+        {.workers_max = 3, .adjust = SKUA_ADJUST_LAZY, .idle_timeout = SKUA_FOREVER - 1},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         skua_runtime *rt = NULL;
