@@ -32,7 +32,7 @@ struct sk_slab_chunk {
 };
 
 #ifdef SK_FAULTS
-static sk_atomic(sk_slab *) slabs_made[16]; /* any thread: filled in order; the process has five, tests a few more */
+static sk_atomic(sk_slab *) slabs_made[32]; /* any thread: filled in order; the process has 14, tests a few more */
 
 static void remember(sk_slab *slab)
 {

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mem/lazy_slab.h"
 #include "os/clock.h"
 #include "os/fork.h"
-#include "os/once.h"
 #include "os/topology.h"
 #include "runtime/adjuster.h"
 #include "runtime/machine.h"
@@ -12,10 +12,6 @@
 #include "runtime/shutdown.h"
 
 #define ADJUST_INTERVAL_NS UINT64_C(10000000)
-
-/* Runtimes are type-stable, so that a call on a released one finds that out instead of crashing. */
-static sk_slab runtimes;
-static sk_once once;
 
 static sk_atomic(skua_runtime *) default_runtime;
 
@@ -25,6 +21,9 @@ typedef struct sk_runtime_memory {
         uint32_t) visiting; /* calls under way that touch the workers; outlives the runtime, as its last go late */
     skua_runtime runtime;
 } sk_runtime_memory;
+
+/* Type-stable, so that a call on a released one finds that out instead of crashing. */
+static sk_lazy_slab runtimes = SK_LAZY_SLAB(sk_runtime_memory, link);
 
 static sk_runtime_memory *memory_of(skua_runtime *rt)
 {
@@ -54,21 +53,9 @@ bool sk_runtime_is_visited(skua_runtime *rt)
     return sk_load_sc(&memory_of(rt)->visiting) > 1;
 }
 
-static bool slab_is_there(void)
-{
-    if (!sk_once_begin(&once)) return true;
-    bool made = sk_slab_init(&runtimes, sizeof(sk_runtime_memory), offsetof(sk_runtime_memory, link)) == 0;
-    sk_once_end(&once, made);
-    return made;
-}
-
 static skua_runtime *allocate(void)
 {
-    if (!slab_is_there()) return NULL;
-    sk_slab_cache cache;
-    sk_slab_cache_init(&cache, &runtimes);
-    sk_runtime_memory *memory = (sk_runtime_memory *)sk_slab_alloc(&cache);
-    sk_slab_cache_flush(&cache);
+    sk_runtime_memory *memory = (sk_runtime_memory *)sk_lazy_slab_alloc(&runtimes);
     if (memory) memset((void *)&memory->runtime, 0, sizeof memory->runtime);
     return memory ? &memory->runtime : NULL;
 }
@@ -78,10 +65,7 @@ void sk_runtime_forget(skua_runtime *rt)
     skua_runtime *was_default = rt;
     sk_cas_rlx(&default_runtime, &was_default, (skua_runtime *)NULL);
     sk_store_rlx(&rt->magic, SK_RUNTIME_RELEASED);
-    sk_slab_cache cache;
-    sk_slab_cache_init(&cache, &runtimes);
-    sk_slab_free(&cache, memory_of(rt));
-    sk_slab_cache_flush(&cache);
+    sk_lazy_slab_free(&runtimes, memory_of(rt));
 }
 
 /* ---- options ---- */

@@ -2,6 +2,7 @@
 #include "support/test.h"
 
 #include "mem/arena.h"
+#include "mem/lazy_slab.h"
 #include "mem/slab.h"
 #include "mem/stack.h"
 #include "base/fault.h"
@@ -500,6 +501,47 @@ SK_TEST(slab, check_notices_a_chain_that_goes_astray)
     sk_slab_fini(&strange);
 }
 
+/* ---- a slab that is made when it is asked for ---- */
+
+static sk_lazy_slab lazy = SK_LAZY_SLAB(thing, link);
+
+static void lazy_forget(void)
+{
+    sk_slab_fini(&lazy.slab);
+    sk_store_rlx(&lazy.once.state, 0u);
+}
+
+SK_TEST(lazy_slab, made_once_and_by_its_type)
+{
+    SK_EXPECT(lazy.slab.table == NULL);
+    sk_slab *made = sk_lazy_slab_get(&lazy);
+    SK_EXPECT(made == &lazy.slab && made->table != NULL);
+    SK_EXPECT_EQ(made->object_size, sk_round_up(sizeof(thing), SK_CACHE_LINE));
+    SK_EXPECT_EQ(made->link, offsetof(thing, link));
+    void *table = made->table;
+    SK_EXPECT(sk_lazy_slab_get(&lazy) == made && made->table == table);
+    lazy_forget();
+}
+
+/* What one thread frees any other gets: nothing stays in the cache of the moment. */
+SK_TEST(lazy_slab, nothing_stays_behind)
+{
+    thing *t = sk_lazy_slab_alloc(&lazy);
+    SK_EXPECT(t != NULL);
+    sk_slab_numbers n;
+    sk_slab_stats(&lazy.slab, &n);
+    SK_EXPECT_EQ(n.carved - n.depot, 1);
+    thing *second = sk_lazy_slab_alloc(&lazy);
+    SK_EXPECT(second && second != t);
+    sk_lazy_slab_free(&lazy, t);
+    sk_lazy_slab_free(&lazy, second);
+    sk_slab_stats(&lazy.slab, &n);
+    SK_EXPECT_EQ(n.carved, n.depot);
+    SK_EXPECT(sk_slab_check(&lazy.slab));
+    SK_EXPECT(sk_lazy_slab_alloc(&lazy) == second);
+    lazy_forget();
+}
+
 #ifdef SK_FAULTS
 static long max_map_count(void)
 {
@@ -661,5 +703,20 @@ SK_TEST(slab, no_memory)
     sk_fault_reset();
     SK_EXPECT(sk_slab_alloc(&things) != NULL);
     sk_slab_fini(&slab);
+}
+
+/* A slab that could not be made is made by a later call; nor is one that has no chunk lost. */
+SK_TEST(lazy_slab, no_memory)
+{
+    sk_fault_arm(SK_FAULT_MMAP, 1, true);
+    for (int i = 0; i < 3; i++) SK_EXPECT(sk_lazy_slab_get(&lazy) == NULL && !sk_lazy_slab_alloc(&lazy));
+    sk_fault_arm(SK_FAULT_MMAP, 2, true); /* the table is given, the chunk is not */
+    SK_EXPECT(sk_lazy_slab_alloc(&lazy) == NULL);
+    sk_fault_reset();
+    SK_EXPECT(sk_lazy_slab_get(&lazy) == &lazy.slab);
+    thing *t = sk_lazy_slab_alloc(&lazy);
+    SK_EXPECT(t != NULL);
+    sk_lazy_slab_free(&lazy, t);
+    lazy_forget();
 }
 #endif
