@@ -2,7 +2,8 @@
  * monitor.c: one thread that looks after the others.
  *
  *   - takes workers from threads that are stuck in blocking calls, if they have
- *     work, and gives them to spare threads
+ *     work, or there is work beside a worker that does not come round, and gives
+ *     them to spare threads
  *   - frees a runnext whose worker does not come round
  *   - fires the wheels of stuck and of vacant workers
  *   - grows and shrinks the workers as the adjuster says
@@ -45,6 +46,8 @@ typedef struct watch {
     bool stay;                       /* no deep sleep */
     bool overlooked;                 /* a batch is to be announced, and somebody has a token */
     bool unheard;                    /* at the last look work was queued and nobody searched */
+    sk_worker *held_up;              /* stands beside its own queue: stopped, or in a long computation; NULL: none */
+    sk_worker *was_held_up;          /* at the last look */
 } watch;
 
 void sk_monitor_ring(skua_runtime *rt)
@@ -87,15 +90,28 @@ static bool has_work(skua_runtime *rt, sk_worker *w, uint64_t now)
            sk_timers_next(&w->timers) <= now || sk_load_rlx(&w->retire);
 }
 
+/* It has not dispatched anything since our last look, or has no thread: somebody else may run what it was to run next.
+ */
+static void free_runnext(sk_worker *w)
+{
+    if (!sk_load_rlx(&w->runnext) || !sk_claim_try(&w->next_claim)) return;
+    sk_task *t = sk_load_rlx(&w->runnext);
+    sk_store_rlx(&w->runnext, (sk_task *)NULL);
+    sk_claim_release(&w->next_claim);
+    if (t) sk_ready(NULL, t);
+}
+
 /* Its thread is in a blocking call. */
 static void look_at_lent(watch *m, sk_worker *w, uint64_t lent, uint64_t now)
 {
     m->stay = true;
-    if (!has_work(m->rt, w, now)) return;
+    /* It may have none of its own, and yet be the only one that could take what is queued beside a stopped worker. */
+    if (!has_work(m->rt, w, now) && !(m->was_held_up && sk_taskq_size(&m->was_held_up->queue))) return;
     m->urgent = true;
     if (now < sk_load_rlx(&w->lent_since) + LENT_NS) return;
     sk_recruit recruit;
-    if (sk_recruit_get(m->rt, &recruit)) { /* no thread to be had: let others steal, and come again */
+    if (sk_recruit_get(m->rt, &recruit)) { /* no thread to be had: let others take what it has, and come again */
+        free_runnext(w);
         sk_notify(m->rt);
         return;
     }
@@ -105,16 +121,6 @@ static void look_at_lent(watch *m, sk_worker *w, uint64_t lent, uint64_t now)
     } else {
         sk_recruit_dismiss(m->rt, &recruit);
     }
-}
-
-/* It has not dispatched anything since our last look: somebody else may run what it was to run next. */
-static void free_runnext(sk_worker *w)
-{
-    if (!sk_load_rlx(&w->runnext) || !sk_claim_try(&w->next_claim)) return;
-    sk_task *t = sk_load_rlx(&w->runnext);
-    sk_store_rlx(&w->runnext, (sk_task *)NULL);
-    sk_claim_release(&w->next_claim);
-    if (t) sk_ready(NULL, t);
 }
 
 /* Somebody's batch has waited for long enough. Who holds a token passes it over, should it have been stopped: then it
@@ -144,7 +150,10 @@ static void look_at_carried(watch *m, sk_worker *w, uint64_t now)
     if (quiet && quiet + SK_QUIET_NS < now && sk_taskq_size(&w->queue)) announce_for(m);
     if (!stuck) return;
     free_runnext(w);
-    if (sk_taskq_size(&w->queue)) sk_notify(m->rt); /* perhaps queued without a word, by a yield */
+    if (sk_taskq_size(&w->queue)) {
+        m->held_up = w;
+        sk_notify(m->rt); /* perhaps queued without a word, by a yield */
+    }
     if (overdue) sk_timers_help(NULL, w, now);
 }
 
@@ -253,6 +262,8 @@ static void look(watch *m)
     uint32_t seen = sk_load_acq(&rt->monitor_word);
     uint64_t now = sk_clock_ns();
     m->urgent = m->stay = m->quiet = m->overlooked = false;
+    m->was_held_up = m->held_up;
+    m->held_up = NULL;
     sk_monitor_pay(rt);
     look_at_workers(m, now);
     m->stay |= sk_adjust_run(rt, now);

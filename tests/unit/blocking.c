@@ -97,6 +97,52 @@ SK_TEST(blocking, timers_and_foreign_tasks_are_served_meanwhile)
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
+typedef struct blocking_pair {
+    sk_gate begun, leave;
+} blocking_pair;
+
+static int say_and_block_until_open(void *arg)
+{
+    blocking_pair *pair = (blocking_pair *)arg;
+    SK_EXPECT_EQ(skua_blocking_begin(), 0);
+    sk_gate_add(&pair->begun);
+    bool opened = sk_gate_block(&pair->leave, 1);
+    SK_EXPECT_EQ(skua_blocking_end(), 0);
+    return opened ? 2 : -ETIME;
+}
+
+/* Computes, beside tasks in its own queue, until they have run. */
+static int compute_until_others_ran(void *arg)
+{
+    enum { OTHERS = 8 };
+    void *args[OTHERS];
+    for (int i = 0; i < OTHERS; i++) args[i] = arg;
+    SK_EXPECT_EQ(skua_spawn_batch(NULL, OTHERS, sk_open, args), OTHERS);
+    uint64_t give_up = skua_now() + SKUA_MS(SK_PATIENCE_MS);
+    while (sk_gate_now((sk_gate *)arg) < OTHERS)
+        if (skua_now() > give_up) return -ETIME;
+    return 3;
+}
+
+/* The other worker's thread is in a blocking call, and has nothing in its queue: it is carried all the same, and
+   steals. */
+SK_TEST(blocking, a_lent_worker_takes_what_lies_beside_a_busy_one)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    for (int i = 0; i < 10; i++) {
+        sk_gate ran = 0;
+        blocking_pair pair = {0};
+        skua_task blocked = sk_spawn_on(rt, say_and_block_until_open, &pair);
+        SK_EXPECT(sk_gate_await(&pair.begun, 1));
+        SK_EXPECT_EQ(sk_run_on(rt, compute_until_others_ran, &ran), 3);
+        sk_gate_add(&pair.leave);
+        int result = 0;
+        SK_EXPECT_EQ(skua_join(blocked, &result), 0);
+        SK_EXPECT_EQ(result, 2);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
 /* Who we are does not change in a blocking call, nor when the worker has been taken. */
 static int ask_inside(void *arg)
 {
