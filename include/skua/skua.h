@@ -31,6 +31,7 @@
 #define SKUA_SKUA_H
 
 #include "skua/error.h"
+#include "skua/fault.h"
 #include "skua/pool.h"
 #include "skua/runtime.h"
 #include "skua/task.h"

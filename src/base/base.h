@@ -20,6 +20,7 @@
 #define sk_likely(x) __builtin_expect(!!(x), 1)
 #define sk_unlikely(x) __builtin_expect(!!(x), 0)
 #define sk_noinline __attribute__((noinline))
+#define sk_always_inline inline __attribute__((always_inline))
 #define sk_unused __attribute__((unused))
 
 #define sk_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

@@ -24,6 +24,7 @@
     X(EOVERFLOW, "a count or a length does not fit its type")                                                          \
     X(ENOSYS, "this kernel or this build does not offer it")                                                           \
     X(EINTR, "the wait was interrupted by a signal")                                                                   \
+    X(EFAULT, "the task gave up: it called skua_panic_task")                                                           \
     X(EIO, "the kernel reported an error of input or output")
 
 #endif

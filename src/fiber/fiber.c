@@ -17,6 +17,34 @@ void sk_fiber_setup(sk_fiber *fiber, void (*entry)(void *), void *arg)
     fiber->stack.fresh = 0;
 }
 
+/* Room between the caller's frames and the top, where the context to begin with is made: the portable form writes a
+   kilobyte there, and a task that gives up at once has not so much on its stack. */
+#ifdef SK_CONTEXT_PORTABLE
+enum { RESTART_ROOM = 2048 };
+#else
+enum { RESTART_ROOM = 16 };
+#endif
+
+static sk_noinline void restart(sk_fiber *fiber, void (*entry)(void *), void *arg)
+{
+    if (sk_unlikely(fiber->stack.guard == SK_VM_GUARD_CANARY)) sk_fiber_canary_check(fiber, SK_FIBER_CANARY_GLANCE);
+    sk_fiber_setup(fiber, entry, arg);
+#if SK_SANITIZED
+    sk_fiber_restart_sanitized(fiber);
+#else
+    sk_context left = {0}; /* nobody comes back to it */
+    sk_context_switch(&left, &fiber->context);
+#endif
+}
+
+void sk_fiber_restart(sk_fiber *fiber, void (*entry)(void *), void *arg)
+{
+    volatile char room[RESTART_ROOM];
+    room[0] = 0;
+    restart(fiber, entry, arg);
+    sk_panic("a stack that has begun anew went on as before%s", room[0] ? "?" : "");
+}
+
 void sk_fiber_adopt(sk_fiber *fiber)
 {
     *fiber = (sk_fiber){.stack = {.cls = SK_STACK_CLASSES, .guard = SK_VM_GUARD_NONE}};

@@ -76,4 +76,11 @@ static inline void sk_fiber_switch(sk_fiber *from, sk_fiber *to)
 #endif
 }
 
+/*
+ * Forgets all frames on the stack of `fiber`, on which the caller stands, and
+ * calls entry(arg) at its top, as in a fresh one.  What lies in these frames is
+ * gone.  Needs no memory.
+ */
+_Noreturn void sk_fiber_restart(sk_fiber *fiber, void (*entry)(void *), void *arg);
+
 #endif

@@ -31,6 +31,9 @@ void sk_fiber_san_setup(struct sk_fiber *fiber, void *arg);
 /* What such a fiber enters instead of its entry; the argument is the fiber. */
 void sk_fiber_san_begin(void *fiber);
 
+/* sk_fiber_restart, once the fiber has been set up anew. */
+void sk_fiber_restart_sanitized(struct sk_fiber *fiber);
+
 /* A thread's own stack. */
 void sk_fiber_san_adopt(struct sk_fiber *fiber);
 #endif

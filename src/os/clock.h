@@ -19,6 +19,14 @@ static inline uint64_t sk_clock_ns(void)
     return (uint64_t)now.tv_sec * SK_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+/* The same clock as the kernel last stored it: 1 to 4 ms old, for a third of the price. */
+static inline uint64_t sk_clock_coarse_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * SK_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
 /* now + delay, where the sum sticks at SK_NEVER instead of wrapping round into the past. */
 static inline uint64_t sk_deadline_after(uint64_t now, uint64_t delay)
 {

@@ -211,8 +211,10 @@ static void prefetch_ahead(skua_pool *pool)
 }
 
 /* A task of the pool has ended: its slot goes to the next one, or back. */
-static sk_task *task_ended(sk_task_owner *owner, sk_worker *w, sk_end end)
+static sk_task *task_ended(sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result)
 {
+    (void)t;
+    (void)result;
     skua_pool *pool = sk_container_of(owner, skua_pool, owner);
     if (end != SK_DONE) sk_add_rlx(&pool->ended[end], UINT64_C(1));
     if (sk_load_rlx(&pool->running) >= pool->limit) {
@@ -258,7 +260,7 @@ static int prepare_queue(skua_pool *pool, uint32_t bound)
 
 static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
 {
-    pool->owner = (sk_task_owner){rt, task_ended};
+    pool->owner = (sk_task_owner){.runtime = rt, .ended = task_ended};
     pool->limit = o->limit ? o->limit : UINT64_MAX;
     pool->pump_chore.run = pump;
     pool->room_chore.run = pay_submitters;

@@ -34,6 +34,16 @@ static bool admit_foreign(skua_runtime *rt, const sk_task_owner *owner)
     return admitted;
 }
 
+/* Counted as created, or refused. w: the caller's worker, or NULL. */
+static bool count_birth(sk_worker *w, skua_runtime *rt, const sk_task_owner *owner)
+{
+    if (!w || w->runtime != rt) return admit_foreign(rt, owner);
+    /* Inside, a running task keeps the runtime alive; it may go on making tasks until it is told to give up. */
+    if (sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL) return false;
+    sk_count_rlx(&w->count.created, 1u);
+    return true;
+}
+
 static void init_task(sk_task *t, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase)
 {
     t->fn = fn;
@@ -47,26 +57,43 @@ static void init_task(sk_task *t, sk_task_owner *owner, skua_fn *fn, void *arg, 
 sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase,
                      int *error)
 {
-    skua_runtime *rt = owner->runtime;
     if (sk_unlikely(!local) && !(local = sk_local_get())) {
         *error = -ENOMEM;
         return NULL;
     }
     sk_worker *w = local->worker;
-    bool inside = w && w->runtime == rt;
     sk_task *t = (sk_task *)sk_slab_alloc(w ? &w->tasks : &local->tasks);
     if (sk_unlikely(!t)) {
         *error = -ENOMEM;
         return NULL;
     }
-    /* Inside, a running task keeps the runtime alive; it may go on making tasks until it is told to give up. */
-    if (inside ? sk_load_rlx(&rt->stopping) >= SK_STOP_CANCEL : !admit_foreign(rt, owner)) {
+    if (sk_unlikely(!count_birth(w, owner->runtime, owner))) {
         sk_slab_free(w ? &w->tasks : &local->tasks, t);
         *error = -ESHUTDOWN;
         return NULL;
     }
-    if (inside) sk_count_rlx(&w->count.created, 1u);
     init_task(t, owner, fn, arg, joinable, phase);
+    return t;
+}
+
+/* ---- those that are counted before there is a task ---- */
+
+bool sk_birth_count(sk_worker *w, sk_task_owner *owner)
+{
+    return count_birth(w, owner->runtime, owner);
+}
+
+void sk_birth_take_back(sk_task_owner *owner)
+{
+    sk_add_rel(&owner->runtime->foreign_refused, UINT64_C(1)); /* [EN-R7] release; as [EN-R6]. */
+}
+
+sk_task *sk_task_new_counted(sk_task_owner *owner, skua_fn *fn, void *arg)
+{
+    sk_local *local = sk_local_get();
+    if (!local) return NULL;
+    sk_task *t = (sk_task *)sk_slab_alloc(local->worker ? &local->worker->tasks : &local->tasks);
+    if (t) init_task(t, owner, fn, arg, false, SK_ACTIVE);
     return t;
 }
 
@@ -75,7 +102,7 @@ void sk_task_withdraw(sk_task *t)
     /* [EN-R6] release; pairs with [ST-A4] and [SD-A1]. Counted as a refusal, wherever it was counted as created: all
        counters only grow. */
     sk_add_rel(&sk_task_runtime(t)->foreign_refused, UINT64_C(1));
-    sk_task_free(t);
+    sk_task_release(t);
 }
 
 sk_task *sk_chore_new(sk_task_owner *owner, sk_chore *chore)
@@ -125,6 +152,8 @@ void sk_task_release(sk_task *t)
        that is still in a wheel's hands keeps the memory; whoever has it comes back here when it lets go. */
     if (t->fiber != SK_FIBER_NONE) {
         t->fiber = SK_FIBER_SPECIAL;
+        sk_assert(t->limit == SK_LIMIT_NONE);
+        if (sk_unlikely(t->fault)) sk_forget_fault(t);
         if (!sk_slot_abandon(&t->sleep) || (t->timed && !sk_slot_abandon(&t->deadline))) return;
         t->timed = false;
     }
@@ -151,18 +180,25 @@ sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result)
         sk_state_end(&t->state);
     }
     count_end(w, rt, end); /* first: who has waited for the pool finds it counted */
-    sk_task *next = owner->ended ? owner->ended(owner, w, end) : NULL;
+    if (end == SK_LATE_END) result = -ETIMEDOUT;
+    sk_task *next = owner->ended ? owner->ended(owner, w, t, end, result) : NULL;
     if (sk_join_is_detached(&t->join)) {
         sk_task_release(t);
         return next;
     }
-    t->result = end == SK_LATE_END ? -ETIMEDOUT : result;
+    t->result = result;
     uint64_t before = sk_join_end(&t->join);
     if (sk_join_kind(before) == SK_JOIN_DETACHED)
         sk_task_release(t);
     else if (sk_join_kind(before) != SK_JOIN_OPEN)
         sk_wake_joiner(w, before);
     return next;
+}
+
+void sk_birth_end(sk_worker *w, skua_runtime *rt, sk_end end)
+{
+    sk_count_unstarted(w, rt);
+    count_end(w, rt, end);
 }
 
 /* A task that must not start any more: why is written in its marks. */

@@ -69,12 +69,16 @@ void sk_task_expire(sk_worker *w, sk_task *t, uint64_t serial, unsigned unless)
 }
 
 /* A parked stack is cold, and a switch to it waits for one cache miss after the other. A batch of expired tasks is run
-   in order right after this, so their misses can overlap. */
-static void prefetch_stack(const sk_task *t)
+   in order right after this, so their misses can overlap. Inlined always: a function that does nothing else has no
+   effect in the compiler's eyes, and calls of it are left out. */
+static sk_always_inline void prefetch_stack(const sk_task *t)
 {
     enum { LINES = 8 }; /* the descriptor, and below it the frames from the loop to the switch */
     if (t->fiber <= SK_FIBER_SPECIAL) return;
     for (int i = 0; i < LINES; i++) __builtin_prefetch((const char *)t->fiber - i * SK_CACHE_LINE, 1);
+    __builtin_prefetch(&t->fault, 1); /* looked at when it ends */
+    __builtin_prefetch(t->arg, 1);    /* wherever that points: most often to what it goes on with */
+    __builtin_prefetch((const void *)((uintptr_t)t->arg + SK_CACHE_LINE), 1);
 }
 
 /* Makes the task of a fired slot runnable, if it is not by now. True: it is in w's queue (or the inbox), unannounced.
@@ -90,7 +94,7 @@ static bool fire(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slo
     else if (kind == SK_TIMER_DELAY)
         won = sk_state_due(&t->state, number);
     else
-        sk_task_expire(w, t, number, kind == SK_TIMER_START_BY ? SK_STARTED : 0);
+        sk_task_expire(w, t, number, kind == SK_TIMER_START_BY ? SK_STARTED : SK_DECIDED);
     if (!won) {
         /* Fired before its park: it must come again. Only a slot that was armed again in other hands can. */
         if (kind == SK_TIMER_PARK && sk_generation_of(sk_load_rlx(&t->state.word)) < number &&
@@ -189,6 +193,41 @@ void sk_task_arm_deadline(sk_worker *w, sk_task *t)
     bool to_start = t->start_by && (!t->finish_by || t->start_by <= t->finish_by);
     sk_timers_arm(w, t, &t->deadline, to_start ? t->start_by : t->finish_by,
                   sk_timer_tag(serial, to_start ? SK_TIMER_START_BY : SK_TIMER_FINISH_BY));
+}
+
+/*
+ * ---- limits ----
+ *
+ * The limit of an attempt (run_within) is seldom reached, and to arm and stop its
+ * timer, often from two workers, costs more than many a task.  So it is only
+ * written down, and the task's runner looks at the clock where a mark would be
+ * seen: when it asks whether it shall go on, and at its end.  A task that parks
+ * cannot look: so the timer is armed when it parks beyond its limit, and stands
+ * until the end; a sleep that is over before needs none.  A task that somebody
+ * may join has its timer from the beginning, since the joiner is told in time.
+ * Timer or not, the end looks at the clock: whoever is past his limit is late.
+ */
+
+void sk_task_limit(sk_worker *w, sk_task *t)
+{
+    if (sk_join_is_detached(&t->join))
+        t->limit = SK_LIMIT_UNARMED;
+    else
+        sk_task_arm_limit(w, t);
+}
+
+void sk_task_arm_limit(sk_worker *w, sk_task *t)
+{
+    t->limit = SK_LIMIT_ARMED;
+    t->timed = true;
+    sk_task_arm_deadline(w, t);
+}
+
+void sk_task_look_at_limit(sk_task *t)
+{
+    if (sk_likely(sk_clock_ns() < t->finish_by)) return;
+    t->limit = SK_LIMIT_NONE;
+    sk_task_expire(sk_worker_self(), t, sk_load_rlx(&t->state.serial), 0);
 }
 
 void sk_task_start_in(sk_worker *w, sk_task *t, uint64_t ns, uint64_t tag)

@@ -4,6 +4,7 @@
 #include "os/clock.h"
 #include "os/fork.h"
 #include "os/futex.h"
+#include "runtime/giveup.h"
 #include "runtime/idle.h"
 #include "runtime/sched.h"
 
@@ -99,32 +100,34 @@ static bool same_life(const sk_task *t, skua_task handle, uint64_t word)
 enum { LOOK_AGAIN = 1 };
 
 /* The end has been seen by one who had not waited: exactly one of several takes the result and the memory. */
-static int take_result(sk_task *t, uint64_t word, int *result)
+static int take_result(sk_task *t, uint64_t word, int *result, skua_fault *fault)
 {
     int value = t->result;
     if (!sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) return LOOK_AGAIN;
     give_result(result, value);
+    if (sk_unlikely(fault)) sk_copy_fault(t, fault);
     sk_task_release(t);
     return 0;
 }
 
 /* We have been taken out of the word: by the end, which gave us the task, or by its deadline, which left it alone. */
-static int taken_out(sk_task *t, skua_task handle, int *result)
+static int taken_out(sk_task *t, skua_task handle, int *result, skua_fault *fault)
 {
     uint64_t word = sk_join_look(&t->join);
     bool given = same_life(t, handle, word) && sk_join_kind(word) == SK_JOIN_GIVEN;
     give_result(result, given ? t->result : -ETIMEDOUT);
+    if (given && sk_unlikely(fault)) sk_copy_fault(t, fault);
     if (given) sk_task_release(t);
     return 0;
 }
 
-static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadline, int *result)
+static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadline, int *result, skua_fault *fault)
 {
     uint64_t word = sk_join_look(&t->join);
     /* GIVEN: joined; a wheel may hold the memory for long after that. */
     if (!same_life(t, handle, word) || sk_join_kind(word) == SK_JOIN_DETACHED) return -ESRCH;
     if (sk_join_kind(word) == SK_JOIN_GIVEN) return -ESRCH;
-    if (sk_join_kind(word) == SK_JOIN_ENDED) return take_result(t, word, result);
+    if (sk_join_kind(word) == SK_JOIN_ENDED) return take_result(t, word, result, fault);
     if (sk_join_kind(word) != SK_JOIN_OPEN) return -EBUSY;
     if (sk_state_marks(&t->state) & SK_EXPIRED) {
         if (!sk_join_move(&t->join, word, NULL, SK_JOIN_DETACHED)) return LOOK_AGAIN;
@@ -134,11 +137,12 @@ static int join_step(sk_worker *w, sk_task *t, skua_task handle, uint64_t deadli
     if (deadline == 0) return -ETIMEDOUT;
     bool taken;
     int error = wait_for_end(w, t, word, deadline, &taken);
-    if (taken) return taken_out(t, handle, result);
+    if (taken) return taken_out(t, handle, result, fault);
     return error ? error : LOOK_AGAIN;
 }
 
-int skua_join_for(skua_task handle, uint64_t timeout, int *result)
+/* fault: NULL, or all zero: gets why the task gave up. */
+static int join(skua_task handle, uint64_t timeout, int *result, skua_fault *fault)
 {
     if (sk_unlikely(sk_forked())) return -ECHILD;
     sk_task *t = (sk_task *)handle.ref;
@@ -150,13 +154,25 @@ int skua_join_for(skua_task handle, uint64_t timeout, int *result)
     if (self == t && sk_load_rlx(&t->state.serial) == handle.serial) return -EDEADLK;
     uint64_t deadline = timeout == SKUA_FOREVER ? SK_NEVER : timeout ? sk_deadline_after(sk_clock_ns(), timeout) : 0;
     int found;
-    while ((found = join_step(w, t, handle, deadline, result)) == LOOK_AGAIN) w = sk_worker_self();
+    while ((found = join_step(w, t, handle, deadline, result, fault)) == LOOK_AGAIN) w = sk_worker_self();
     return found;
+}
+
+int skua_join_for(skua_task handle, uint64_t timeout, int *result)
+{
+    return join(handle, timeout, result, NULL);
 }
 
 int skua_join(skua_task handle, int *result)
 {
-    return skua_join_for(handle, SKUA_FOREVER, result);
+    return join(handle, SKUA_FOREVER, result, NULL);
+}
+
+int skua_join_fault(skua_task handle, uint64_t timeout, int *result, skua_fault *fault)
+{
+    if (!fault) return -EINVAL;
+    *fault = (skua_fault){.file = NULL};
+    return join(handle, timeout, result, fault);
 }
 
 int skua_detach(skua_task handle)

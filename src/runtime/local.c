@@ -119,6 +119,7 @@ sk_local *sk_local_new(void)
 void sk_local_free(sk_local *local)
 {
     sk_slab_cache_flush(&local->tasks);
+    sk_slab_cache_flush(&local->jobs);
     if (sk_local_self() == local) sk_local_bind(NULL);
     sk_slab_cache cache;
     sk_slab_cache_init(&cache, &locals);

@@ -28,7 +28,9 @@ struct sk_local {
     sk_task *blocked_task;    /* own: the task that is in the blocking call */
     uint64_t lent_ticket;     /* own: names that blocking call, see blocking.c */
     sk_fiber *fiber;          /* own: the stack the blocking call stands on */
+    void *catching;           /* own, outside of tasks: calls under way that are caught, see giveup.h */
     sk_slab_cache tasks;      /* own: tasks for submissions from outside of a worker */
+    sk_slab_cache jobs;       /* own: of src/pool/job.c, which sets it up; all zero before */
     sk_atomic(uint32_t) word; /* anyone bumps it to make the thread look again */
 
     /* The rest serves threads of ours, see machine.c. */

@@ -62,6 +62,7 @@ static void vacate(sk_local *local, sk_worker *w)
     if (sk_load_rlx(&w->runtime->stopping) < SK_STOP_THREADS) hand_over(w);
     sk_stack_cache_flush(&w->stacks);
     sk_slab_cache_flush(&w->tasks);
+    sk_slab_cache_flush(&w->jobs);
     sk_search_found(w);
     local->worker = NULL;
     w->local = NULL;

@@ -146,6 +146,7 @@ int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline)
     sk_task *t = w->task;
     parking p = {wait ? *wait : (sk_wait){0}, deadline};
     if (sk_state_marks(&t->state)) return why_marked(t);
+    if (sk_unlikely(t->limit == SK_LIMIT_UNARMED) && deadline > t->finish_by) sk_task_arm_limit(w, t);
     w = leave(w, commit_park, &p);
     return w ? why_back(w, t, deadline) : SK_WHY_NOMEM;
 }
@@ -204,8 +205,8 @@ int skua_sleep(uint64_t ns)
     if (sk_unlikely(sk_forked())) return -ECHILD;
     sk_worker *w = sk_worker_self();
     if (w && w->task && ns == 0) {
-        int why = sk_state_marks(&w->task->state);
-        return why ? skua_cancelled() : skua_yield();
+        int error = skua_cancelled();
+        return error ? error : skua_yield();
     }
     uint64_t deadline = sk_deadline_after(sk_clock_ns(), ns);
     if (!w || !w->task) return sleep_thread(deadline);

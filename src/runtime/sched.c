@@ -23,7 +23,8 @@
  *   resume   a loop switches to the task's stack; the loop's stack is cached as
  *            it stands, suspended in resume(), and serves the next park
  *   end      fn returns into the loop that called it, perhaps on another thread:
- *            so the loop asks anew which worker it is on
+ *            so the loop asks anew which worker it is on; or the task gives up,
+ *            and its stack begins anew with a loop at its top (giveup.c)
  *
  * So the stack belongs to whoever parks on it.  A loop that called a task which
  * parked is simply frozen with it, below it on the same stack, and goes on as a
@@ -328,13 +329,6 @@ static sk_worker *change_stack(sk_worker *w, unsigned cls, sk_task *t)
     return sk_arrive();
 }
 
-static sk_end end_of(int result, unsigned marks)
-{
-    if (marks & SK_EXPIRED) return SK_LATE_END;
-    if (result >= 0) return SK_DONE;
-    return result == -ECANCELED && (marks & SK_CANCEL) ? SK_CANCELLED : SK_FAILED;
-}
-
 /* Calls the task on this stack. Returns a task to run after it, or NULL; *at is the worker, maybe another one by now.
  */
 static sk_task *start(sk_worker **at, sk_task *t)
@@ -348,9 +342,13 @@ static sk_task *start(sk_worker **at, sk_task *t)
         skua_blocking_end();
         w = sk_worker_self();
     }
+    if (sk_unlikely(t->fiber != SK_FIBER_NONE)) {
+        if (sk_unlikely(t->deferred != NULL)) w = sk_run_deferred(t);
+        sk_task_end_limit(t);
+    }
     *at = w;
     w->task = NULL;
-    return sk_task_end(w, t, end_of(result, sk_state_marks(&t->state)), result);
+    return sk_task_end(w, t, sk_end_of(result, sk_state_marks(&t->state)), result);
 }
 
 /* A task with deadlines or a stack of its own. False: it has been taken care of, *next is to run after it. */
@@ -412,12 +410,16 @@ void sk_loop(void *unused)
     for (;;) {
         sk_task *t = w->pending;
         w->pending = NULL;
+        /* A task with a stack of its own has left us on it: other tasks shall have what they were promised. Only when
+           nothing is pending: who comes to a loop of this class later brings such a task. */
+        if (!t && sk_unlikely(w->fiber->stack.cls != w->runtime->stack_class)) {
+            sk_worker *back = change_stack(w, w->runtime->stack_class, NULL);
+            if (back) {
+                w = back;
+                continue;
+            }
+        }
         if (!t) t = next_task(w);
         w = t ? dispatch(w, t) : sk_machine_leave(w);
-        /* A task with a stack of its own has left us on it: other tasks shall have what they were promised. */
-        if (sk_unlikely(w->fiber->stack.cls != w->runtime->stack_class)) {
-            sk_worker *back = change_stack(w, w->runtime->stack_class, NULL);
-            if (back) w = back;
-        }
     }
 }

@@ -4,6 +4,8 @@
 #ifndef SK_RUNTIME_SCHED_H
 #define SK_RUNTIME_SCHED_H
 
+#include <errno.h>
+
 #include "runtime/worker.h"
 
 /* ---- making tasks runnable (any thread; w is the caller's worker or NULL) ---- */
@@ -92,8 +94,18 @@ int sk_why_error(int why);
 sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *arg, bool joinable, unsigned phase,
                      int *error);
 
+/* Deadlines of a task that its maker holds, on the monotonic clock; 0: none. To be armed next. */
+void sk_task_set_deadlines(sk_task *t, uint64_t start_by, uint64_t finish_by);
+
 /* Takes back a task that was made but never made known. */
 void sk_task_withdraw(sk_task *t);
+
+/* A task that is counted long before it has an object (pool/storage.c): as created; taken back (never made known); the
+   object, or NULL: no memory; its end without one. w: the caller's worker, or NULL. Any thread. */
+bool sk_birth_count(sk_worker *w, sk_task_owner *owner);
+void sk_birth_take_back(sk_task_owner *owner);
+sk_task *sk_task_new_counted(sk_task_owner *owner, skua_fn *fn, void *arg);
+void sk_birth_end(sk_worker *w, skua_runtime *rt, sk_end end);
 
 /* A task object that carries a chore (see task.h), and its memory back. NULL: no memory. */
 sk_task *sk_chore_new(sk_task_owner *owner, sk_chore *chore);
@@ -111,11 +123,27 @@ void sk_wake_joiner(sk_worker *w, uint64_t join_word);
 /* Ends a task that this thread holds: counts, tells owner and joiner, frees. Returns a task to start next, or NULL. */
 sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result);
 
+/* As what a task ends that has run, by its result and its marks. */
+static inline sk_end sk_end_of(int result, unsigned marks)
+{
+    if (marks & SK_EXPIRED) return SK_LATE_END;
+    if (result >= 0) return SK_DONE;
+    return result == -ECANCELED && (marks & SK_CANCEL) ? SK_CANCELLED : SK_FAILED;
+}
+
 /* Counts a task that ends without a start, before it ends. */
 void sk_count_unstarted(sk_worker *w, skua_runtime *rt);
 
 /* Ends a task that never started. */
 sk_task *sk_task_end_unstarted(sk_worker *w, sk_task *t);
+
+/* ---- deferred calls and giving up (giveup.c) ---- */
+
+/* Makes the deferred calls of the running task, which may park. Returns the worker it is on afterwards. */
+sk_worker *sk_run_deferred(sk_task *t);
+
+/* Gives back the record of why a task gave up. Whoever releases it. */
+void sk_forget_fault(sk_task *t);
 
 /* ---- timers (expiry.c) ---- */
 
@@ -138,6 +166,23 @@ void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadl
 
 /* Arms the deadline of a task that the caller holds. */
 void sk_task_arm_deadline(sk_worker *w, sk_task *t);
+
+/* The running task, whose finish_by has just been set and is not armed, has that for a limit, see expiry.c. */
+void sk_task_limit(sk_worker *w, sk_task *t);
+
+/* Runner: a timer stands for the limit from now on. */
+void sk_task_arm_limit(sk_worker *w, sk_task *t);
+
+/* Runner: marks the task as expired if its limit has passed. */
+void sk_task_look_at_limit(sk_task *t);
+
+/* Runner, before the task ends: a limit that has passed has left its mark, and none counts from here on. */
+static inline void sk_task_end_limit(sk_task *t)
+{
+    if (sk_likely(sk_task_limit_of(t) == SK_LIMIT_NONE)) return;
+    sk_task_look_at_limit(t);
+    t->limit = SK_LIMIT_NONE;
+}
 
 /* Arms the delay of a task that the caller has made. The clock is read later, see sk_wheel_arm_in. */
 void sk_task_start_in(sk_worker *w, sk_task *t, uint64_t ns, uint64_t tag);

@@ -100,15 +100,23 @@ static bool is_special(const skua_task_options *o, skua_runtime *rt, unsigned cl
     return cls != rt->stack_class || o->delay || o->start_within || o->finish_within;
 }
 
+void sk_task_set_deadlines(sk_task *t, uint64_t start_by, uint64_t finish_by)
+{
+    t->fiber = SK_FIBER_SPECIAL;
+    t->stack_class = (uint8_t)sk_task_runtime(t)->stack_class;
+    t->start_by = start_by;
+    t->finish_by = finish_by;
+    t->due = 0;
+    t->timed = start_by || finish_by;
+}
+
 /* Second and third line of a task that is more than a call. Its creator holds it. */
 static void make_special(sk_task *t, const skua_task_options *o, unsigned cls)
 {
     uint64_t due = o->start_within || o->finish_within ? sk_deadline_after(sk_clock_ns(), o->delay) : 0;
-    t->fiber = SK_FIBER_SPECIAL;
+    sk_task_set_deadlines(t, o->start_within ? sk_deadline_after(due, o->start_within) : 0,
+                          o->finish_within ? sk_deadline_after(due, o->finish_within) : 0);
     t->stack_class = (uint8_t)cls;
-    t->start_by = o->start_within ? sk_deadline_after(due, o->start_within) : 0;
-    t->finish_by = o->finish_within ? sk_deadline_after(due, o->finish_within) : 0;
-    t->timed = t->start_by || t->finish_by;
 }
 
 static void launch_special(sk_worker *w, sk_task *t, uint64_t delay)
@@ -213,6 +221,7 @@ static sk_task *running_task(void)
 int skua_cancelled(void)
 {
     sk_task *t = running_task();
+    if (t && sk_task_limit_of(t) != SK_LIMIT_NONE) sk_task_look_at_limit(t);
     unsigned marks = t ? sk_state_marks(&t->state) : 0;
     if (sk_likely(!marks)) return 0;
     return marks & SK_EXPIRED ? -ETIMEDOUT : -ECANCELED;

@@ -15,6 +15,7 @@
 #include "mem/slab.h"
 #include "runtime/task_join.h"
 #include "runtime/task_state.h"
+#include "skua/fault.h"
 #include "skua/task.h"
 #include "timer/timers.h"
 
@@ -28,8 +29,11 @@ typedef enum sk_end { SK_DONE, SK_FAILED, SK_CANCELLED, SK_LATE_END, SK_DROPPED,
 typedef struct sk_task_owner {
     skua_runtime *runtime; /* I */
     /* NULL, or told of each end, once, by the thread that ended it. Returns a task to start next on this worker, or
-       NULL. The task's memory may not be touched. */
-    sk_task *(*ended)(struct sk_task_owner *owner, sk_worker *w, sk_end end);
+       NULL. The task is whole still; its result is what a joiner gets. */
+    sk_task *(*ended)(struct sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result);
+    /* NULL, or told of each task that gives up, by the task itself, before its deferred calls and its end; may park.
+       False: the choice of the process (skua_on_fault) is asked next. */
+    bool (*faulted)(struct sk_task_owner *owner, const skua_fault *fault);
 } sk_task_owner;
 
 /* Something that a worker does between tasks, on behalf of a pool: a task object without a function whose argument is
@@ -42,6 +46,10 @@ typedef struct sk_chore {
 /* What `fiber` says of a task that is not parked: nothing special, or look at the second line before the start. */
 #define SK_FIBER_NONE ((sk_fiber *)NULL)
 #define SK_FIBER_SPECIAL ((sk_fiber *)(uintptr_t)1)
+
+/* Whether the runner looks at the clock: not at all, at the end, or wherever a mark would be seen, as no timer stands.
+ */
+typedef enum sk_limit { SK_LIMIT_NONE, SK_LIMIT_ARMED, SK_LIMIT_UNARMED } sk_limit;
 
 struct sk_task {
     /* --- first line: all that a task which neither parks nor is joined needs --- */
@@ -58,11 +66,17 @@ struct sk_task {
     uint8_t stack_class; /* I: SPECIAL only */
     uint8_t refused;     /* runner: the last park did not happen, see park.c */
     bool written;        /* runner, joining: it has been written down in the join word of another */
+    uint8_t limit;       /* runner: an sk_limit, of `finish_by`, see expiry.c; SK_LIMIT_NONE in free memory */
     /* --- third and fourth line: deadlines --- */
     SK_LINE_ALIGNED sk_timer_slot deadline; /* runner and its wheel: SPECIAL only */
     sk_atomic(uint64_t) join_generation;    /* runner, joining: the generation to wake it in */
-    uint64_t start_by, finish_by;           /* I: SPECIAL only; on the monotonic clock; 0: none */
+    uint64_t start_by, finish_by;           /* holder: SPECIAL only; on the monotonic clock; 0: none */
     bool timed;                             /* holder: the deadline slot has been used in this life */
+    uint64_t due;                           /* I: SPECIAL only: what its pool orders by; 0: the earlier of the two */
+    /* --- rest of the fourth line: giving up, see giveup.c; all NULL in free memory, and looked at only when `fiber`
+       is not NONE, as `timed` --- */
+    skua_deferred *deferred; /* runner: the calls to make at the end, the latest first */
+    skua_fault *fault;       /* runner; who releases or joins it reads after ENDED: why it gave up */
 };
 
 static inline sk_task_owner *sk_task_owner_of(const sk_task *t)
@@ -73,6 +87,18 @@ static inline sk_task_owner *sk_task_owner_of(const sk_task *t)
 static inline skua_runtime *sk_task_runtime(const sk_task *t)
 {
     return sk_task_owner_of(t)->runtime;
+}
+
+/* Whether its deadline slot may be armed. Its holder. */
+static inline bool sk_task_is_timed(const sk_task *t)
+{
+    return t->fiber != SK_FIBER_NONE && t->timed;
+}
+
+/* Its limit, if the runner is to look at the clock. Its runner. */
+static inline sk_limit sk_task_limit_of(const sk_task *t)
+{
+    return sk_likely(t->fiber == SK_FIBER_NONE) ? SK_LIMIT_NONE : (sk_limit)t->limit;
 }
 
 /* The process-wide slab of tasks. */

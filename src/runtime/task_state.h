@@ -1,10 +1,10 @@
 /*
  * task_state.h: the state word of a task, and every legal transition.
  *
- *    63            16 15 ... 8    7      6   5      4        3     2..0
- *   +----------------+--------+---------+-------+---------+-------+-----+
- *   |  generation    | (zero) | started |  why  | expired |cancel |phase|
- *   +----------------+--------+---------+-------+---------+-------+-----+
+ *    63            16 15 . 9    8         7      6   5      4        3     2..0
+ *   +----------------+------+---------+---------+-------+---------+-------+-----+
+ *   |  generation    |(zero)| decided | started |  why  | expired |cancel |phase|
+ *   +----------------+------+---------+---------+-------+---------+-------+-----+
  *
  *   phase      FREE -> [DELAYED ->] ACTIVE <-> PARKED ... ACTIVE -> ENDED -> FREE
  *   generation one more at each park and at each reuse of the memory, so that a
@@ -44,6 +44,7 @@ enum {
     SK_WHY_SHIFT = 5,
     SK_WHY = 3 << SK_WHY_SHIFT,
     SK_STARTED = 1 << 7, /* it has a deadline, and has started */
+    SK_DECIDED = 1 << 8, /* its result is certain: a deadline counts no more */
     SK_GENERATION_SHIFT = 16
 };
 #define SK_GENERATION (UINT64_C(1) << SK_GENERATION_SHIFT)
@@ -136,6 +137,26 @@ static inline bool sk_state_start(sk_task_state *t)
     while (!(s & (SK_CANCEL | SK_EXPIRED)))
         if (sk_cas_rlx(&t->word, &s, s | SK_STARTED)) return true;
     return false;
+}
+
+/*
+ * Runner: from here on no deadline marks the task.  Returns its marks, and takes
+ * them from it, so that it may park once more on the way to its end; to be given
+ * back with sk_state_mark_again.
+ */
+static inline unsigned sk_state_decide(sk_task_state *t)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    while (!sk_cas_rlx(&t->word, &s, (s | SK_DECIDED) & ~(uint64_t)(SK_CANCEL | SK_EXPIRED))) {
+    }
+    return (unsigned)(s & (SK_CANCEL | SK_EXPIRED));
+}
+
+static inline void sk_state_mark_again(sk_task_state *t, unsigned marks)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    while (!sk_cas_rlx(&t->word, &s, s | marks)) {
+    }
 }
 
 /* Runner, whose park did not happen: no timer armed for it may take a later park for it. */

@@ -58,6 +58,7 @@ struct sk_worker {
     void *batch[SK_LOOT];  /* O: tasks on their way from a pool's queue to this one; here, not on a one-page stack */
     sk_slab_cache tasks;   /* O */
     sk_stack_cache stacks; /* O */
+    sk_slab_cache jobs;    /* O: of src/pool/job.c, which sets it up; all zero before */
     /* --- shared --- */
     SK_LINE_ALIGNED sk_taskq queue;
     sk_claim next_claim;                          /* who may touch runnext: the owner for free, the monitor late */
