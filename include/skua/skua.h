@@ -32,6 +32,8 @@
 
 #include "skua/error.h"
 #include "skua/fault.h"
+#include "skua/locker.h"
+#include "skua/mutex.h"
 #include "skua/pool.h"
 #include "skua/runtime.h"
 #include "skua/task.h"
