@@ -32,10 +32,15 @@
 
 #include "skua/error.h"
 #include "skua/fault.h"
+#include "skua/future.h"
+#include "skua/histogram.h"
+#include "skua/lane.h"
 #include "skua/locker.h"
 #include "skua/mutex.h"
 #include "skua/pool.h"
+#include "skua/progress.h"
 #include "skua/runtime.h"
+#include "skua/storage.h"
 #include "skua/task.h"
 #include "skua/time.h"
 

@@ -3,52 +3,25 @@
 
 #include <errno.h>
 
+#include "mem/lazy_slab.h"
 #include "os/clock.h"
 #include "os/futex.h"
-#include "os/once.h"
 #include "runtime/sched.h"
 
 enum { WAITING = 0, WOKEN = 1, ABANDONED = 2 };
 
 struct sk_waitq_node {
-    sk_waitq_node *next; /* I once pushed */
-    sk_task *task;       /* I once pushed; NULL before */
-    uint64_t generation; /* I once pushed: the park to end */
-    sk_waitq *q;         /* I */
+    sk_atomic(sk_waitq_node *) next; /* I once pushed; then a waker's, while its task may look at it in vain */
+    sk_task *task;                   /* I once pushed; NULL before */
+    uint64_t generation;             /* I once pushed: the park to end */
+    sk_waitq *q;                     /* I */
     /* I in a life, atomic because the second look of a park that is over may read those of the next life. */
     sk_atomic(sk_waitq_ready *) ready;
     sk_atomic(void *) ctx;
     sk_atomic(uint32_t) word;
 };
 
-static sk_slab nodes;
-static sk_once once;
-
-static bool slab_is_there(void)
-{
-    if (!sk_once_begin(&once)) return true;
-    bool made = sk_slab_init(&nodes, sizeof(sk_waitq_node), offsetof(sk_waitq_node, next)) == 0;
-    sk_once_end(&once, made);
-    return made;
-}
-
-static sk_waitq_node *new_node(void)
-{
-    if (!slab_is_there()) return NULL;
-    sk_slab_cache cache;
-    sk_slab_cache_init(&cache, &nodes);
-    sk_waitq_node *node = (sk_waitq_node *)sk_slab_alloc(&cache);
-    sk_slab_cache_flush(&cache);
-    return node;
-}
-
-static void free_node(sk_waitq_node *node)
-{
-    sk_slab_cache cache;
-    sk_slab_cache_init(&cache, &nodes);
-    sk_slab_free(&cache, node);
-    sk_slab_cache_flush(&cache);
-}
+static sk_lazy_slab nodes = SK_LAZY_SLAB(sk_waitq_node, next);
 
 void sk_waitq_init(sk_waitq *q)
 {
@@ -69,7 +42,19 @@ static void wake_task(sk_waitq_node *node)
     if (sk_cas_sc(&node->word, &word, (uint32_t)WOKEN))
         sk_unpark(task, generation);
     else
-        free_node(node);
+        sk_lazy_slab_free(&nodes, node);
+}
+
+/* Turns the list over: who came first is woken first. */
+static sk_waitq_node *oldest_first(sk_waitq_node *newest)
+{
+    sk_waitq_node *done = NULL;
+    for (sk_waitq_node *node = newest, *next; node; node = next) {
+        next = sk_load_rlx(&node->next);
+        sk_store_rlx(&node->next, done);
+        done = node;
+    }
+    return done;
 }
 
 void sk_waitq_wake_slow(sk_waitq *q)
@@ -80,9 +65,9 @@ void sk_waitq_wake_slow(sk_waitq *q)
         sk_futex_wake(&q->sequence, INT32_MAX);
     }
     /* [WQ-A3] acquire; pairs with [WQ-R2] in publish: the nodes' contents. */
-    sk_waitq_node *node = sk_xchg_acq(&q->tasks, (sk_waitq_node *)NULL);
+    sk_waitq_node *node = oldest_first(sk_xchg_acq(&q->tasks, (sk_waitq_node *)NULL));
     while (node) {
-        sk_waitq_node *next = node->next;
+        sk_waitq_node *next = sk_load_rlx(&node->next);
         wake_task(node);
         node = next;
     }
@@ -116,7 +101,7 @@ static bool publish(const sk_wait *wait, sk_task *t, uint64_t generation)
     node->task = t;
     node->generation = generation;
     sk_waitq_node *top = sk_load_rlx(&node->q->tasks);
-    do node->next = top;
+    do sk_store_rlx(&node->next, top);
     /* [WQ-R2] release; pairs with [WQ-A3]. */
     while (!sk_cas_rel(&node->q->tasks, &top, node));
     return true;
@@ -140,15 +125,15 @@ static void withdraw(sk_waitq *q, sk_waitq_node *node)
     sk_waitq_node *top = node;
     /* [WQ-C3] acquire-release; pairs with [WQ-R2]. Never announced; or still on top, and what lies below has not
        changed, since things leave only from the top or all at once: so that polling leaves nothing behind. */
-    bool ours = !node->task || sk_cas_ar(&q->tasks, &top, node->next);
+    bool ours = !node->task || sk_cas_ar(&q->tasks, &top, sk_load_rlx(&node->next));
     uint32_t word = WAITING;
     /* [WQ-C2] acquire-release; pairs with [WQ-C1]: exactly one of waker and waiter wins. */
-    if (ours || !sk_cas_ar(&node->word, &word, (uint32_t)ABANDONED)) free_node(node);
+    if (ours || !sk_cas_ar(&node->word, &word, (uint32_t)ABANDONED)) sk_lazy_slab_free(&nodes, node);
 }
 
 static int wait_once(sk_worker *w, sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_t deadline)
 {
-    sk_waitq_node *node = new_node();
+    sk_waitq_node *node = (sk_waitq_node *)sk_lazy_slab_alloc(&nodes);
     if (!node) return SK_WHY_NOMEM;
     node->task = NULL;
     node->q = q;

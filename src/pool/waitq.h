@@ -53,6 +53,14 @@ static inline bool sk_waitq_any(sk_waitq *q)
     return sk_load_rlx(&q->threads) || sk_load_rlx(&q->tasks);
 }
 
+/* The same after making something true by a sequentially consistent operation: then it needs no fence. */
+static inline void sk_waitq_wake_behind(sk_waitq *q)
+{
+    /* [WQ-A4] sequentially consistent, both; pair with [WQ-F2] and [WQ-F3]: in the single order they come after what
+       was made true, and that, when a waiter has not seen it, after the waiter's fence. */
+    if (sk_unlikely(sk_load_sc(&q->threads) || sk_load_sc(&q->tasks))) sk_waitq_wake_slow(q);
+}
+
 /* After making something true: wakes all who wait. Any thread. */
 static inline void sk_waitq_wake(sk_waitq *q)
 {

@@ -96,7 +96,7 @@ static void many_pools(uint32_t workers)
     for (int p = 0; p < POOLS; p++) {
         lots[p].limit = (uint32_t[]){1, 2, 3, 8, 100, 0}[p % 6];
         lots[p].each = sk_test_scaled(6000);
-        skua_pool_options o = {rt, lots[p].limit, (uint32_t[]){1, 2, 16, 1000}[p % 4]};
+        skua_pool_options o = {.runtime = rt, .limit = lots[p].limit, .queue = (uint32_t[]){1, 2, 16, 1000}[p % 4]};
         SK_EXPECT_EQ(skua_pool_create(&lots[p].pool, &o), 0);
     }
     for (int p = 0; p < POOLS; p++) {
@@ -167,7 +167,7 @@ static void release_round(skua_runtime *rt, sk_rng *rng)
 {
     ending e = {.rt = rt, .naps = sk_rng_below(rng, 2) ? 0 : sk_rng_below(rng, 60000)};
     skua_pool *pool;
-    skua_pool_options o = {rt, sk_rng_below(rng, 4), 1 + sk_rng_below(rng, 8)};
+    skua_pool_options o = {.runtime = rt, .limit = sk_rng_below(rng, 4), .queue = 1 + sk_rng_below(rng, 8)};
     SK_EXPECT_EQ(skua_pool_create(&pool, &o), 0);
     sk_store_rel(&e.pool, pool);
     pthread_t outside;
@@ -235,7 +235,7 @@ SK_TEST(stress_pool, wait_again_and_again)
 {
     skua_runtime *rt = sk_runtime_of(2);
     feed f = {.rounds = sk_test_scaled(10000)};
-    SK_EXPECT_EQ(skua_pool_create(&f.pool, &(skua_pool_options){rt, 2, 4}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&f.pool, &(skua_pool_options){.runtime = rt, .limit = 2, .queue = 4}), 0);
     pthread_t outside[2];
     skua_task inside[2];
     for (int i = 0; i < 2; i++) {
@@ -271,7 +271,7 @@ SK_TEST(stress_pool, cancelled_while_waiting)
     skua_runtime *rt = sk_runtime_of(2);
     feed f = {0};
     uint64_t accepted = 0;
-    SK_EXPECT_EQ(skua_pool_create(&f.pool, &(skua_pool_options){rt, 1, 2}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&f.pool, &(skua_pool_options){.runtime = rt, .limit = 1, .queue = 2}), 0);
     for (long i = sk_test_scaled(2000); i > 0; i--) {
         skua_task tasks[4];
         for (int k = 0; k < 4; k++) tasks[k] = sk_spawn_on(rt, submit_until_told, &f);

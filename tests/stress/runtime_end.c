@@ -70,7 +70,8 @@ enum { SHOOTERS = 3 };
 static void shutdown_round(sk_rng *rng, uint32_t way)
 {
     fire f = {.rt = sk_runtime_of(1 + sk_rng_below(rng, 3))};
-    if (way != 2) SK_EXPECT_EQ(skua_pool_create(&f.pool, &(skua_pool_options){f.rt, 4, 16}), 0);
+    if (way != 2)
+        SK_EXPECT_EQ(skua_pool_create(&f.pool, &(skua_pool_options){.runtime = f.rt, .limit = 4, .queue = 16}), 0);
     pthread_t shooters[SHOOTERS];
     for (int i = 0; i < SHOOTERS; i++) SK_EXPECT_EQ(pthread_create(&shooters[i], NULL, fire_away, &f), 0);
     while (sk_load_acq(&f.ready) < SHOOTERS) usleep(10);
@@ -147,7 +148,7 @@ static void make_and_release(uint32_t i)
     skua_runtime *rt = sk_runtime_of(1 + i % 5);
     skua_pool *pool;
     sk_atomic(uint32_t) ran = 0;
-    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){rt, i % 3, 8}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = i % 3, .queue = 8}), 0);
     for (int k = 0; k < 20; k++) SK_EXPECT_EQ(skua_pool_submit(pool, bump, &ran), 0);
     sk_atomic(uint32_t) woken = 0;
     for (int k = 0; k < 10; k++)

@@ -130,7 +130,7 @@ static void check_load(load *l, uint64_t others)
 /* Work from two sides. The machine may fail meanwhile. */
 static void run_load(load *l)
 {
-    if (!l->pool) skua_pool_create(&l->pool, &(skua_pool_options){l->rt, 3, 8});
+    if (!l->pool) skua_pool_create(&l->pool, &(skua_pool_options){.runtime = l->rt, .limit = 3, .queue = 8});
     skua_task inside;
     bool in = skua_spawn_with(&inside, &(skua_task_options){.runtime = l->rt}, give_work, l) == 0;
     pthread_t outside;
@@ -232,7 +232,7 @@ static void *sabotage(void *arg)
 static void under_load(sk_fault_site site, bool resize)
 {
     load l = {.rt = sk_runtime_of(2)};
-    SK_EXPECT_EQ(skua_pool_create(&l.pool, &(skua_pool_options){l.rt, 3, 8}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&l.pool, &(skua_pool_options){.runtime = l.rt, .limit = 3, .queue = 8}), 0);
     saboteur s = {.site = site, .seed = site, .resize = resize ? l.rt : NULL};
     pthread_t thread;
     SK_EXPECT_EQ(pthread_create(&thread, NULL, sabotage, &s), 0);

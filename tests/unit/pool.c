@@ -386,7 +386,7 @@ SK_TEST(pool, bad_input_is_an_error)
     skua_pool *pool = (skua_pool *)&pool;
     SK_EXPECT_EQ(skua_pool_create(NULL, NULL), -EINVAL);
     SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .queue = SKUA_POOL_QUEUE_MAX + 1}),
-                 -EINVAL);
+                 -EOVERFLOW);
     SK_EXPECT(pool == NULL);
     SK_EXPECT_EQ(skua_pool_submit(NULL, sk_give_0, NULL), -EINVAL);
     SK_EXPECT_EQ(skua_pool_try_submit(NULL, sk_give_0, NULL), -EINVAL);
@@ -421,4 +421,96 @@ SK_TEST(pool, runs_on_the_callers_or_the_default_runtime)
     SK_EXPECT_EQ(create_inside(&ran), 2);
     SK_EVENTUALLY(sk_stats_of(skua_runtime_default()).done == 1);
     SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
+}
+
+/* ---- a try with options ---- */
+
+/* Whatever the policy is, and with and without a future. */
+SK_TEST(pool, no_wait_refuses_at_once)
+{
+    static const skua_when_full policies[] = {SKUA_FULL_WAIT, SKUA_FULL_REFUSE, SKUA_FULL_DROP_OLDEST, SKUA_FULL_RUN};
+    skua_runtime *rt = sk_runtime_of(2);
+    const skua_submit_options plain = {.no_wait = true}, full = {.no_wait = true, .retry = {.times = 2}};
+    for (size_t i = 0; i < 8; i++) {
+        sk_gate open = 0, ran = 0;
+        skua_pool *pool = NULL;
+        skua_task task;
+        skua_future f;
+        skua_pool_options o = {.runtime = rt, .limit = 1, .queue = 1, .when_full = policies[i / 2]};
+        if (i % 2) o.retry = (skua_retry){.times = 1}; /* defaults have a way of their own */
+        SK_EXPECT_EQ(skua_pool_create(&pool, &o), 0);
+        SK_EXPECT_EQ(skua_pool_submit_with(pool, NULL, &plain, await_gate, &open), 0);
+        SK_EVENTUALLY(counts_of(pool).running == 1);
+        SK_EXPECT_EQ(skua_pool_submit_future(pool, &f, &plain, sk_open, &ran), 0);
+        SK_EXPECT_EQ(skua_future_release(f), 0);
+        SK_EXPECT_EQ(skua_pool_submit_with(pool, NULL, &plain, sk_open, &ran), -EAGAIN);
+        SK_EXPECT_EQ(skua_pool_submit_with(pool, NULL, &full, sk_open, &ran), -EAGAIN);
+        SK_EXPECT_EQ(skua_pool_submit_with(pool, &task, &plain, sk_open, &ran), i % 2 ? -ENOTSUP : -EAGAIN);
+        SK_EXPECT_EQ(skua_pool_submit_future(pool, &f, &plain, sk_open, &ran), -EAGAIN);
+        SK_EXPECT(f.ref == NULL);
+        SK_EXPECT_EQ(counts_of(pool).refused, i % 2 ? 3 : 4);
+        SK_EXPECT_EQ(sk_gate_now(&ran), 0);
+        sk_gate_add(&open);
+        SK_EXPECT_EQ(skua_pool_wait(pool, SKUA_FOREVER), 0);
+        SK_EXPECT_EQ(sk_gate_now(&ran), 1);
+        SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- what state it is in ---- */
+
+static void expect_state(skua_pool *pool, bool stopped, bool paused)
+{
+    skua_pool_counts c = counts_of(pool);
+    SK_EXPECT_EQ(c.stopped, stopped);
+    SK_EXPECT_EQ(c.paused, paused);
+}
+
+SK_TEST(pool, counts_say_whether_it_is_stopped_or_pauses)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    skua_pool *pool = pool_on(rt, 2, 0), *sub = NULL;
+    SK_EXPECT_EQ(skua_pool_create(&sub, &(skua_pool_options){.parent = pool}), 0);
+    expect_state(sub, false, false);
+    SK_EXPECT_EQ(skua_pool_pause(sub), 0);
+    expect_state(sub, false, true);
+    expect_state(pool, false, false);
+    SK_EXPECT_EQ(skua_pool_resume(sub), 0);
+    SK_EXPECT_EQ(skua_pool_pause(pool), 0);
+    expect_state(sub, false, true); /* by the one above it */
+    SK_EXPECT_EQ(skua_pool_resume(pool), 0);
+    SK_EXPECT_EQ(skua_pool_stop(sub, SKUA_FOREVER), 0);
+    expect_state(sub, true, false);
+    expect_state(pool, false, false);
+    SK_EXPECT_EQ(skua_pool_restart(sub), 0);
+    SK_EXPECT_EQ(skua_pool_stop(pool, SKUA_FOREVER), 0);
+    expect_state(sub, true, false);
+    SK_EXPECT_EQ(skua_pool_restart(pool), 0);
+    expect_state(sub, false, false);
+    SK_EXPECT_EQ(skua_pool_release(sub), 0);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- the default pool ---- */
+
+static int try_to_end_it(void *pool)
+{
+    SK_EXPECT_EQ(skua_pool_stop(pool, SKUA_FOREVER), -EPERM);
+    SK_EXPECT_EQ(skua_pool_stop_now(pool, 0), -EPERM);
+    SK_EXPECT_EQ(skua_pool_release(pool), -EPERM);
+    return 0;
+}
+
+SK_TEST(pool, nobody_ends_the_default_one)
+{
+    skua_pool *pool = skua_pool_default();
+    int result = 1;
+    SK_EXPECT_EQ(try_to_end_it(pool), 0);
+    SK_EXPECT_EQ(skua_pool_run(pool, try_to_end_it, pool, &result), 0); /* from inside, too */
+    SK_EXPECT_EQ(result, 0);
+    expect_state(pool, false, false);
+    SK_EXPECT_EQ(skua_pool_restart(pool), 0);
+    SK_EXPECT(skua_pool_default() == pool);
 }

@@ -303,9 +303,9 @@ typedef struct witness {
     uint64_t done;
 } witness;
 
-static sk_task *note_end(sk_task_owner *owner, sk_worker *w, sk_end end)
+static sk_task *note_end(sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result)
 {
-    (void)w, (void)end;
+    (void)w, (void)t, (void)end, (void)result;
     witness *seen = sk_container_of(owner, witness, owner);
     seen->done = sk_stats_of(owner->runtime).done;
     sk_gate_add(&seen->told);
