@@ -32,6 +32,7 @@
 
 #include "skua/error.h"
 #include "skua/fault.h"
+#include "skua/group.h"
 #include "skua/future.h"
 #include "skua/histogram.h"
 #include "skua/lane.h"
@@ -41,6 +42,7 @@
 #include "skua/progress.h"
 #include "skua/runtime.h"
 #include "skua/storage.h"
+#include "skua/stream.h"
 #include "skua/task.h"
 #include "skua/time.h"
 
