@@ -41,6 +41,7 @@
 #include "skua/pool.h"
 #include "skua/progress.h"
 #include "skua/runtime.h"
+#include "skua/shard.h"
 #include "skua/storage.h"
 #include "skua/stream.h"
 #include "skua/task.h"

@@ -136,7 +136,7 @@ static void one_runtime(int i)
     skua_runtime *rt = sk_runtime_of(1 + (uint32_t)i % 4);
     skua_pool *pool;
     sk_gate gate = 0;
-    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){rt, 2, 8}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = 2, .queue = 8}), 0);
     for (int k = 0; k < 20; k++) SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &gate), 0);
     if (i % 2) SK_EXPECT_EQ(skua_runtime_resize(rt, 1 + (uint32_t)(i / 2) % 5), 0);
     SK_EXPECT_EQ(skua_pool_release(pool), 0);

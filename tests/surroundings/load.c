@@ -92,7 +92,7 @@ load *load_on(skua_runtime *rt)
     load *l = (load *)calloc(1, sizeof *l);
     SK_EXPECT(l != NULL);
     l->rt = rt;
-    SK_EXPECT_EQ(skua_pool_create(&l->pool, &(skua_pool_options){rt, 8, 64}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&l->pool, &(skua_pool_options){.runtime = rt, .limit = 8, .queue = 64}), 0);
     SK_EXPECT_EQ(pthread_create(&l->thread, NULL, keep_busy, l), 0);
     return l;
 }

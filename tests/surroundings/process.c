@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +16,62 @@ extern char **environ;
 
 static skua_runtime *rt;
 static skua_pool *pool;
+static skua_group *group;
+static skua_stream *stream;
+static skua_shards *shards;
+static skua_lanes *lanes;
+static skua_lane *lane;
 static skua_task task;
+
+/* Whether the call that ends the process does so, with its last words: -ECHILD, or 0. */
+static int dies_of(void (*call)(void))
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stderr);
+        call();
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) return 0;
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? -ECHILD : 0;
+}
+
+/* For ask_every_call, as the next one. */
+static void give_up(void)
+{
+    skua_panic_task_at("here", 1, "there is no task in a child");
+}
+
+/* For ask_every_call. */
+static void abort_of_fault(void)
+{
+    skua_fault fault = {.file = "here", .line = 1, .message = "so it is"};
+    skua_fault_abort(&fault, NULL);
+}
+
+/* For ask_every_call. */
+static void rethrow(void)
+{
+    skua_fault fault = {.file = "here", .line = 1, .message = "and again"};
+    skua_fault_rethrow(&fault);
+}
+
+/* For ask_every_call. A histogram needs nothing but its memory. */
+static bool ask_of_durations(void)
+{
+    skua_histogram one = {0}, both = {0};
+    skua_histogram_add(&one, 8);
+    skua_histogram_merge(&both, &one);
+    skua_histogram_merge(&both, &one);
+    return skua_histogram_quantile(&both, 0.5) == 8 && skua_histogram_mean(&both) == 8 && skua_histogram_bound(8) == 8;
+}
+
+static void no_progress(void *ctx, const skua_progress *p)
+{
+    (void)ctx;
+    (void)p;
+}
 
 /* The number of the first call that does not answer as documented; 0: all do. */
 static int ask_every_call(void)
@@ -24,8 +80,24 @@ static int ask_every_call(void)
     skua_timer timer;
     skua_runtime *other = (skua_runtime *)&t;
     skua_pool *another = (skua_pool *)&t;
+    skua_group *another_group = NULL;
+    skua_stream *another_stream = NULL;
+    skua_shards *other_shards = NULL;
+    skua_lanes *other_lanes = NULL;
+    skua_lane *other_lane = NULL;
     skua_stats stats;
     skua_pool_counts counts;
+    static skua_histogram histogram;
+    skua_progress progress;
+    skua_reporter reporter = {NULL, 0, {NULL, 0}};
+    skua_mutex mutex = SKUA_MUTEX_INIT;
+    skua_spinlock spinlock;
+    skua_mcs mcs;
+    skua_locker locker, ready = {free, free, NULL};
+    skua_deferred deferred;
+    skua_future future = {NULL, 0};
+    skua_task_storage storage;
+    skua_fault fault;
     int result;
     skua_task_options on_rt = {.runtime = rt}, later = {.runtime = rt, .delay = SKUA_MS(1)};
     int answers[] = {
@@ -59,14 +131,126 @@ static int ask_every_call(void)
         skua_pool_create(&another, &(skua_pool_options){.runtime = rt}),
         skua_pool_submit(pool, sk_give_0, NULL),
         skua_pool_try_submit(pool, sk_give_0, NULL),
+        skua_pool_submit_batch(pool, 2, sk_give_0, NULL),
+        skua_pool_submit_with(pool, NULL, NULL, sk_give_0, NULL),
+        skua_pool_invoke(pool, NULL),
+        skua_pool_run(pool, sk_give_0, NULL, &result),
         skua_pool_wait(pool, SKUA_FOREVER),
         skua_pool_stats(pool, &counts),
+        skua_pool_times(pool, &histogram, &histogram),
+        skua_pool_snapshot(pool, &counts, &histogram, &histogram),
+        skua_progress_of(pool, &progress),
+        skua_pool_expect(pool, 1),
+        skua_progress_start(&reporter, pool, 1, no_progress, NULL, NULL),
+        skua_progress_stop(&reporter),
+        skua_pool_fault(pool, &fault),
+        skua_pool_tune(pool, 3),
+        skua_pool_pause(pool),
+        skua_pool_resume(pool),
+        (int)skua_pool_cancel(pool),
+        skua_pool_stop(pool, SKUA_FOREVER),
+        skua_pool_stop_now(pool, SKUA_FOREVER),
+        skua_pool_restart(pool),
         skua_pool_release(pool),
+        skua_pool_default() ? 0 : -ECHILD,
+        skua_group_create(&another_group, NULL),
+        skua_group_go(group, sk_give_0, NULL),
+        skua_group_try_go(group, sk_give_0, NULL),
+        skua_group_go_with(group, NULL, sk_give_0, NULL),
+        skua_group_go_future(group, &future, NULL, sk_give_0, NULL),
+        skua_group_wait(group, NULL),
+        skua_group_wait_for(group, 0, NULL),
+        skua_group_cause(group),
+        skua_group_fault(group, &fault),
+        skua_group_errors(group, NULL, 0),
+        skua_group_cancel(group, 0),
+        skua_group_stats(group, &counts),
+        skua_group_release(group),
+        skua_for_each(NULL, 0, NULL, NULL),
+        skua_map(NULL, NULL, 0, NULL, 0, 0, NULL, NULL),
+        skua_stream_create(&another_stream, NULL),
+        skua_stream_go(stream, sk_give_0, NULL, NULL),
+        skua_stream_try_go(stream, sk_give_0, NULL, NULL),
+        skua_stream_wait(stream, NULL),
+        skua_stream_wait_for(stream, 0, NULL),
+        skua_stream_cause(stream),
+        skua_stream_cancel(stream, 0),
+        skua_stream_stats(stream, &counts),
+        skua_stream_release(stream),
+        skua_shards_create(&other_shards, NULL),
+        skua_shards_count(shards),
+        skua_shards_pool(shards, 0) || skua_shards_next(shards) ? 0 : -ECHILD,
+        skua_shards_submit(shards, sk_give_0, NULL),
+        skua_shards_try_submit(shards, sk_give_0, NULL),
+        skua_shards_submit_with(shards, NULL, NULL, sk_give_0, NULL),
+        skua_shards_submit_batch(shards, 2, sk_give_0, NULL),
+        skua_shards_invoke(shards, NULL),
+        skua_shards_tune(shards, 1),
+        skua_shards_pause(shards),
+        skua_shards_resume(shards),
+        skua_shards_wait(shards, 0),
+        (int)skua_shards_cancel(shards),
+        skua_shards_stop(shards, 0),
+        skua_shards_stop_now(shards, 0),
+        skua_shards_restart(shards),
+        skua_shards_stats(shards, &counts),
+        skua_shards_release(shards),
+        skua_lanes_create(&other_lanes, NULL),
+        skua_lanes_submit(lanes, 0, sk_give_0, NULL),
+        skua_lanes_of_key(lanes, 0),
+        skua_lanes_wait(lanes, 0),
+        (int)skua_lanes_cancel(lanes),
+        skua_lanes_pause(lanes),
+        skua_lanes_resume(lanes),
+        skua_lanes_stop(lanes, 0),
+        skua_lanes_stop_now(lanes, 0),
+        skua_lanes_restart(lanes),
+        skua_lanes_stats(lanes, &counts),
+        skua_lanes_release(lanes),
+        skua_lane_create(&other_lane, NULL),
+        skua_lane_submit(lane, sk_give_0, NULL),
+        skua_lane_wait(lane, 0),
+        (int)skua_lane_cancel(lane),
+        skua_lane_stop(lane, 0),
+        skua_lane_stats(lane, &counts),
+        skua_lane_release(lane),
+        skua_mutex_lock(&mutex),
+        skua_mutex_lock_for(&mutex, 0),
+        skua_mutex_trylock(&mutex),
+        skua_mutex_unlock(&mutex),
+        skua_locker_mutex(&locker, &mutex),
+        skua_locker_fas(&locker, &spinlock),
+        skua_locker_ticket(&locker, &spinlock),
+        skua_locker_mcs(&locker, &mcs),
+        skua_locker_lock(&ready),
+        skua_locker_unlock(&ready),
+        skua_task_init(&storage, sk_give_0, NULL),
+        skua_pool_submit_stored(pool, &storage),
+        skua_stored_wait(&storage, 0, NULL),
+        skua_stored_is_idle(&storage),
+        skua_pool_submit_future(pool, &future, NULL, sk_give_0, NULL),
+        skua_future_wait(future, 0, NULL),
+        skua_future_try(future, NULL),
+        skua_future_then(future, NULL, NULL, NULL),
+        skua_future_cancel(future),
+        skua_future_fault(future, &fault),
+        skua_future_release(future),
+        skua_defer(&deferred, sk_give_0, NULL),
+        skua_defer_run(&deferred),
+        skua_defer_pop(1),
+        skua_undefer(&deferred),
+        skua_fault_of(task, &fault),
+        skua_join_fault(task, 0, NULL, &fault),
+        skua_on_fault(NULL),
+        dies_of(give_up),
+        dies_of(abort_of_fault),
+        dies_of(rethrow),
         skua_runtime_default() ? 0 : -ECHILD,
         /* And those that cannot fail: they return, and mean what they say. */
         skua_cancelled() == 0 ? -ECHILD : 0,
         skua_now() > 0 ? -ECHILD : 0,
         strlen(skua_strerror(-ECHILD)) > 5 ? -ECHILD : 0,
+        ask_of_durations() ? -ECHILD : 0,
         (skua_self().ref == NULL) == (skua_runtime_current() == NULL) ? -ECHILD : 0,
     };
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
@@ -99,6 +283,11 @@ static int forked(void)
     rt = load_runtime(l);
     sk_gate gate = 0;
     SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = 2}), 0);
+    SK_EXPECT_EQ(skua_group_create(&group, &(skua_group_options){.pool = pool}), 0);
+    SK_EXPECT_EQ(skua_stream_create(&stream, &(skua_stream_options){.pool = pool}), 0);
+    SK_EXPECT_EQ(skua_shards_create(&shards, &(skua_shards_options){.n = 2, .pool = {.parent = pool}}), 0);
+    SK_EXPECT_EQ(skua_lanes_create(&lanes, &(skua_lanes_options){.pool = pool}), 0);
+    SK_EXPECT_EQ(skua_lane_create(&lane, pool), 0);
     for (int i = 0; i < 60; i++) {
         task = sk_spawn_on(rt, sk_open, &gate);
         SK_EXPECT_EQ(fork_and_ask(&gate), 0);
@@ -107,6 +296,11 @@ static int forked(void)
         SK_EXPECT_EQ(skua_join(task, NULL), 0); /* the parent goes on */
     }
     SK_EXPECT_EQ(sk_gate_now(&gate), 60);
+    SK_EXPECT_EQ(skua_lane_release(lane), 0);
+    SK_EXPECT_EQ(skua_lanes_release(lanes), 0);
+    SK_EXPECT_EQ(skua_shards_release(shards), 0);
+    SK_EXPECT_EQ(skua_stream_release(stream), 0);
+    SK_EXPECT_EQ(skua_group_release(group), 0);
     SK_EXPECT_EQ(skua_pool_release(pool), 0);
     load_end(l);
     SK_EXPECT_EQ(skua_runtime_release(skua_runtime_default()), 0);
