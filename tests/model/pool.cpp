@@ -1,6 +1,6 @@
 /*
  * pool.cpp: Relacy models of pools and of those who wait for them: the real
- * src/pool/waitq.c and pool.c over tasks of stub_tasks.h.
+ * src/pool/waitq.c, slots.c, submit.c and life.c over tasks of stub_tasks.h.
  *
  *   g++ -DSK_MODEL -Isrc -Iinclude -Itests -O1 -w tests/model/pool.cpp -o model-pool
  *
@@ -9,151 +9,18 @@
  * says; wait and release return, and not before all has ended.  A worker here is
  * a thread that takes what is runnable from one inbox and runs it.
  */
-#define SK_BOUNDED_MIN_SLOTS 2u
-#define SK_BOUNDED_LAG 2
-#define STUB_TASKS 5
-#define STUB_WORKERS 3
-#define STUB_OWN_READY
+#define STUB_TASKS 7
+#define STUB_POOLS 3
+#define STUB_JOBS 1
 
 #include "model/relacy.h"
 
-#include <sched.h>
+#include "model/stub_pools.h"
 
-#include "model/stub_world.h"
-
-#include "model/stub_tasks.h"
-
-#define sched_yield() rl::yield(1, $)
-
-namespace rl
+static void *sk_heap_zalloc(size_t, size_t)
 {
-/* Relacy retells a pointer as a void *, which a function's is not. */
-template <> struct atomic_add_type<bool (*)(void *)> {
-    typedef bool (*type)(void *);
-    typedef bool (*output_type)(void *);
-};
-} // namespace rl
-
-[[noreturn]] void sk_panic(const char *, ...)
-{
-    RL_ASSERT(!"panic");
-    abort();
-}
-
-/* The runtime outlives every model here. */
-bool sk_runtime_enter(skua_runtime *)
-{
-    return true;
-}
-void sk_runtime_exit(skua_runtime *)
-{
-}
-
-/* ---- a run queue for all ---- */
-
-static struct queue_model {
-    sk_atomic(uint32_t) * bell;
-    sk_chore *owed;
-} runnable;
-
-static void ring()
-{
-    sk_add_rel(runnable.bell, 1u);
-    sk_futex_wake(runnable.bell, INT32_MAX);
-}
-void sk_push(sk_worker *, sk_task *t)
-{
-    sk_inject_push(&stub->rt.inbox, &t->link);
-}
-void sk_ready(sk_worker *w, sk_task *t)
-{
-    if (stub->more[t - stub->tasks].times_left) return stub_resume(t);
-    sk_push(w, t);
-    ring();
-}
-void sk_ready_next(sk_worker *w, sk_task *t)
-{
-    sk_ready(w, t);
-}
-void sk_announce_later(sk_worker *, uint64_t)
-{
-    ring();
-}
-static void sk_notify(skua_runtime *)
-{
-    ring();
-}
-static void sk_monitor_owe(skua_runtime *, sk_chore *chore)
-{
-    RL_ASSERT(!runnable.owed);
-    runnable.owed = chore;
-    ring();
-}
-int skua_cancelled(void)
-{
-    return 0;
-}
-int sk_runtime_check(skua_runtime *)
-{
-    return 0;
-}
-skua_runtime *skua_runtime_current(void)
-{
-    return &stub->rt;
-}
-skua_runtime *skua_runtime_default(void)
-{
-    return &stub->rt;
-}
-void sk_wake_joiner(sk_worker *, uint64_t)
-{
-}
-
-#include "runtime/park.c"
-
-#include "runtime/end.c"
-
-#include "runtime/expiry.c"
-
-/* Names that the two files have in common. */
-#define once waitq_once
-#define slab_is_there waitq_slab_is_there
-#include "pool/waitq.c"
-#undef once
-#undef slab_is_there
-
-#include "pool/pool.c"
-
-/* ---- what all models share ---- */
-
-struct pool_world {
-    stub_state s;
-    sk_atomic(uint32_t) bell;
-    sk_waitq_node node[3];
-    int nodes_freed;
-    int waiting; /* how many have not got what they wait for yet */
-
-    void begin(int threads);
-};
-
-static pool_world *here;
-
-static void nobody_waits()
-{
-    RL_ASSERT(here->waiting == 0);
-}
-
-inline void pool_world::begin(int threads)
-{
-    world.begin(threads, nobody_waits);
-    here = this;
-    waiting = 0;
-    s.begin();
-    sk_store_rlx(&bell, 0u);
-    runnable.bell = &bell;
-    runnable.owed = NULL;
-    nodes.free = 0;
-    for (int i = 0; i < 3; i++) nodes.place[nodes.free++] = &node[i];
+    RL_ASSERT(!"nobody asks");
+    return NULL;
 }
 
 /* ---- waitq.c: a condition, made true once ---- */
@@ -194,7 +61,7 @@ struct condition {
 static void nothing_announced(condition *c)
 {
     sk_waitq_wake(&c->q);
-    RL_ASSERT(nodes.free == 3);
+    RL_ASSERT(nodes.slab.free == 3);
     RL_ASSERT(sk_load_rlx(&c->q.threads) == 0);
 }
 
@@ -261,98 +128,7 @@ template <int how> struct waitq_task : rl::test_suite<waitq_task<how>, how == AL
     }
 };
 
-/* ---- pool.c ---- */
-
-struct pool_model : pool_world {
-    skua_pool memory, *pool;
-    int accepted, ran, running, most, workers_begun;
-    VAR_T(int) output[STUB_TASKS]; /* of the task in that place */
-
-    void begin(int threads, uint32_t limit, uint32_t queue)
-    {
-        pool_world::begin(threads);
-        pools.free = 0;
-        pools.place[pools.free++] = &memory;
-        memory.queue.slots = NULL;
-        sk_store_rlx(&memory.inside, 0u);
-        sk_store_rlx(&memory.submitting, 0u);
-        sk_store_rlx(&memory.waiting, 0u);
-        accepted = ran = running = most = workers_begun = 0;
-        for (int i = 0; i < STUB_TASKS; i++) output[i]($) = 0;
-        skua_pool_options options = {};
-        options.limit = limit;
-        options.queue = queue;
-        RL_ASSERT(skua_pool_create(&pool, &options) == 0);
-    }
-    static int body(void *)
-    {
-        return 0;
-    }
-    /* Foreign thread. */
-    int submit()
-    {
-        int error = skua_pool_submit(pool, body, NULL);
-        accepted += error == 0;
-        return error;
-    }
-    void run(sk_worker *w, sk_task *t)
-    {
-        while (t) {
-            if (!t->fn) {
-                sk_chore *chore = (sk_chore *)t->arg;
-                chore->run(chore, w);
-                return;
-            }
-            output[t - s.tasks]($) = 1;
-            running++;
-            most = sk_max(most, running);
-            rl::yield(1, $);
-            running--;
-            ran++;
-            w->task = t;
-            t = sk_task_end(w, t, SK_DONE, 0);
-            w->task = NULL;
-        }
-    }
-    /* The body of a worker's thread: until all is at rest. */
-    void work()
-    {
-        sk_worker *w = s.next_worker(NULL);
-        sk_local_self()->worker = w;
-        while (!world.over) {
-            uint32_t seen = sk_load_acq(&bell);
-            sk_inject_link *link = sk_inject_take(&s.rt.inbox);
-            if (runnable.owed) {
-                sk_chore *chore = runnable.owed;
-                runnable.owed = NULL;
-                chore->run(chore, NULL);
-            }
-            if (!link) sk_futex_wait(&bell, seen, SK_NEVER);
-            for (sk_inject_link *next; link; link = next) {
-                next = link->next;
-                run(w, sk_task_of_link(link));
-            }
-        }
-    }
-    void end(bool released)
-    {
-        RL_ASSERT(ran == accepted && running == 0);
-        RL_ASSERT(released == (pools.free == 1));
-        RL_ASSERT(sk_load_rlx(&memory.running) == 0);
-        RL_ASSERT(sk_bounded_is_empty(&memory.queue));
-        RL_ASSERT(sk_inject_is_empty(&s.rt.inbox));
-        sk_bounded_fini(&memory.queue);
-    }
-};
-
-static pool_model *the_pool;
-
-/* At rest every accepted task has run, so none was left in the queue beside a free slot. */
-static void all_ran()
-{
-    nobody_waits();
-    RL_ASSERT(the_pool->ran == the_pool->accepted);
-}
+/* ---- pools ---- */
 
 /* Submitters against the end of the last task: the pump goes, a task comes. */
 template <int submitters, uint32_t limit, uint32_t queue, int each>
@@ -511,11 +287,17 @@ struct pool_release : rl::test_suite<pool_release, 3> {
     }
 };
 
+#include "model/pool_limits.h"
+
 typedef pool_submit<1, 1, 2, 2> pool_submit_one;
 typedef pool_submit<2, 1, 2, 1> pool_submit_two;
 typedef pool_submit<1, 2, 2, 2> pool_submit_many;
 typedef pool_submit<1, 1, 1, 3> pool_full;
 typedef pool_submit<2, 1, 1, 2> pool_full_two;
+typedef pool_below<false, false, 1> pool_below_one;
+typedef pool_below<true, false, 1> pool_below_two;
+typedef pool_below<true, false, 2> pool_below_many;
+typedef pool_below<false, true, 1> pool_below_queueless;
 static const sk_model models[] = {
     SK_EXPLORE(waitq_threads<1>, "waitq-thread", 3),
     SK_EXPLORE(waitq_threads<2>, "waitq-threads", 3),
@@ -532,6 +314,24 @@ static const sk_model models[] = {
     SK_EXPLORE(pool_wait_own<1>, "pool-wait-own", 2),
     SK_EXPLORE(pool_wait_own<2>, "pool-wait-own-many", 2),
     SK_EXPLORE(pool_release, "pool-release", 1),
+    SK_EXPLORE(pool_pause, "pool-pause", 1),
+    SK_EXPLORE(pool_tune, "pool-tune", 0),
+    SK_EXPLORE(pool_tune_down, "pool-tune-down", 1),
+    SK_EXPLORE(pool_below_one, "pool-below", 1),
+    SK_EXPLORE(pool_below_two, "pool-below-two", 1),
+    SK_EXPLORE(pool_below_many, "pool-below-many", 0),
+    SK_EXPLORE(pool_below_queueless, "pool-below-queueless", 1),
+    SK_EXPLORE(pool_below_limit, "pool-below-limit", 0),
+    SK_EXPLORE(pool_below_release, "pool-below-release", 1),
+    SK_EXPLORE(pool_family_ends, "pool-family-ends", 1),
+    SK_EXPLORE(pool_queueless<1>, "pool-queueless", 1),
+    SK_EXPLORE(pool_queueless<2>, "pool-queueless-more", 0),
+    SK_EXPLORE(pool_waiters, "pool-waiters", 0),
+    SK_EXPLORE(pool_drop, "pool-drop", 0),
+    SK_EXPLORE(pool_stuck, "pool-stuck", 0),
+    SK_EXPLORE(pool_levels, "pool-levels", 1),
+    SK_EXPLORE(pool_counts, "pool-counts", 1),
+    SK_EXPLORE(pool_stop_now, "pool-stop-now", 1),
 };
 
 int main(int argc, char **argv)

@@ -37,7 +37,14 @@
 #include <utility>
 #include <vector>
 
-#define private public /* of Relacy's atomics: model_atomic.h looks at their histories */
+/* A model lies at the beginning of a cache line, as what stands in it does by its type. */
+inline void *sk_model_malloc(size_t size)
+{
+    return size < 4096 ? malloc(size) : aligned_alloc(64, (size + 63) / 64 * 64);
+}
+
+#define private public         /* of Relacy's atomics: model_atomic.h looks at their histories */
+#define malloc sk_model_malloc /* until Relacy gives it a meaning of its own */
 #include <relacy/relacy.hpp>
 #undef private
 
@@ -65,6 +72,40 @@
 #define sk_cas_(p, e, v, o, f) ((p)->compare_exchange_strong(*(e), (v), o, f))
 #define sk_fence_(o) sk_model_fence(o)
 
+/* A field that changes hands: reports two accesses that nothing orders. */
+template <typename T> struct sk_watched {
+    rl::var<T> value;
+
+    operator T() const
+    {
+        return const_cast<sk_watched *>(this)->value($);
+    }
+    T operator->() const
+    {
+        return *this;
+    }
+    T operator=(T v)
+    {
+        value($) = v;
+        return v;
+    }
+    T operator=(const sk_watched &other)
+    {
+        return *this = (T)other;
+    }
+    T operator++(int)
+    {
+        T was = *this;
+        *this = was + 1;
+        return was;
+    }
+    T operator--()
+    {
+        T was = *this;
+        return *this = was - 1;
+    }
+};
+
 /*
  * Explores one model: `random`: n iterations; else every schedule with at most
  * n context switches.  With `history`, a failure is retold step by step.
@@ -76,6 +117,7 @@ template <typename model> bool sk_explore(const char *name, bool random, unsigne
     params.search_type = random ? rl::sched_random : rl::sched_bound;
     params.iteration_count = n;
     params.context_bound = n;
+    params.execution_depth_limit = 10000; /* steps after which a schedule counts as a livelock */
     params.progress_stream = &silence;
     params.output_stream = history ? &std::cout : &silence;
     clock_t begin = clock();

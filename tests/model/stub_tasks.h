@@ -2,7 +2,7 @@
  * stub_tasks.h: tasks that run, park and end in a model, over the real task.h,
  * sched.h, timers.c and whichever of park.c, join.c, end.c and expiry.c the
  * model includes after it.  It stands for worker.h, local.h, idle.h, monitor.h,
- * fiber.h, slab.h, fork.h, rcu.h and once.h.
+ * fiber.h, slab.h, lazy_slab.h, fork.h, rcu.h and once.h.
  *
  * A task that may park has a Relacy thread for its stack, and another one, its
  * *loop*, which does what is left to do once the task has left that stack.  So a
@@ -24,6 +24,7 @@
 #define SK_RUNTIME_MONITOR_H
 #define SK_FIBER_FIBER_H
 #define SK_MEM_SLAB_H
+#define SK_MEM_LAZY_SLAB_H
 #define SK_OS_FORK_H
 #define SK_OS_ONCE_H
 
@@ -61,7 +62,9 @@ template <typename T> struct stub_plain {
 /* ---- what task.h is made of ---- */
 
 typedef struct sk_fiber {
-    int unused;
+    struct {
+        unsigned cls;
+    } stack;
 } sk_fiber;
 
 typedef struct sk_stack_cache {
@@ -81,10 +84,6 @@ typedef struct sk_slab_cache {
 
 static void stub_freed(sk_slab *slab, void *object);
 
-static inline int sk_slab_init(sk_slab *, size_t, size_t)
-{
-    return 0;
-}
 static inline void sk_slab_cache_init(sk_slab_cache *cache, sk_slab *slab)
 {
     cache->slab = slab;
@@ -105,6 +104,30 @@ static inline void sk_slab_free(sk_slab_cache *cache, void *object)
     for (int i = 0; i < cache->slab->free; i++) RL_ASSERT(cache->slab->place[i] != object); /* freed twice */
     stub_freed(cache->slab, object);
     cache->slab->place[cache->slab->free++] = object;
+}
+
+/* They are there from the beginning. */
+typedef struct sk_lazy_slab {
+    sk_slab slab;
+} sk_lazy_slab;
+
+#define SK_LAZY_SLAB(type, word) sk_lazy_slab()
+
+static inline sk_slab *sk_lazy_slab_get(sk_lazy_slab *lazy)
+{
+    return &lazy->slab;
+}
+static inline void *sk_lazy_slab_alloc(sk_lazy_slab *lazy)
+{
+    sk_slab_cache cache;
+    sk_slab_cache_init(&cache, &lazy->slab);
+    return sk_slab_alloc(&cache);
+}
+static inline void sk_lazy_slab_free(sk_lazy_slab *lazy, void *object)
+{
+    sk_slab_cache cache;
+    sk_slab_cache_init(&cache, &lazy->slab);
+    sk_slab_free(&cache, object);
 }
 
 typedef struct sk_once {
@@ -138,7 +161,7 @@ enum { SK_STOP_OUTSIDE = 1, SK_STOP_CANCEL = 2, SK_STOP_THREADS = 3 };
 struct sk_local {
     sk_worker *worker;
     sk_task *blocked_task;
-    sk_slab_cache tasks;
+    sk_slab_cache tasks, jobs;
     sk_atomic(uint32_t) word;
     int thread;
 };
@@ -149,6 +172,7 @@ typedef struct sk_taskq {
 
 struct sk_worker {
     skua_runtime *runtime;
+    uint32_t index;
     uint32_t tick;
     sk_task *task;
     sk_fiber *fiber;
@@ -157,7 +181,7 @@ struct sk_worker {
     sk_task *leaver;
     void *commit_arg;
     void *batch[SK_LOOT];
-    sk_slab_cache tasks;
+    sk_slab_cache tasks, jobs;
     sk_stack_cache stacks;
     sk_taskq queue;
     stub_plain<uint64_t> carry;
@@ -177,6 +201,7 @@ struct skua_runtime {
     sk_atomic(uint32_t) stopping;
     stub_plain<sk_worker *> workers[STUB_WORKERS];
     stub_plain<uint32_t> workers_made;
+    uint32_t workers_max;
     sk_inject inbox;
     sk_atomic(uint32_t) visitors, stop_word, monitor_word;
     sk_local *monitor, *threads;
@@ -197,6 +222,7 @@ struct stub_task {
     uint32_t times_resumed, times_left;
     bool sleeps;         /* it has left its stack and has not been made runnable since */
     bool done;           /* it parks no more */
+    bool here;           /* it runs on the thread of a worker, which is its loop too */
     VAR_T(int) memory;   /* of the task: whoever frees it writes this */
     VAR_T(int) on_stack; /* stands for its stack: whoever runs it writes this */
     int freed;
@@ -285,6 +311,14 @@ static void sk_notify(skua_runtime *rt)
 }
 #endif
 
+/* No task of a model gives up. */
+void sk_forget_fault(sk_task *)
+{
+}
+void sk_copy_fault(const sk_task *, skua_fault *)
+{
+}
+
 /* In these models who serves timers looks again and again. */
 static inline void sk_ring(skua_runtime *, sk_worker *)
 {
@@ -318,14 +352,30 @@ static void stub_wait(sk_atomic(uint32_t) * word, uint32_t seen)
     while (sk_load_acq(word) == seen && !world.over) sk_futex_wait(word, seen, SK_NEVER);
 }
 
+/* What is left to do on the stack of a worker whose thread sleeps until the task is back. */
+static void stub_commit_here(sk_worker *w, sk_task *t)
+{
+    stub->more[t - stub->tasks].times_left++;
+    w->leaver = NULL;
+    w->task = NULL;
+    w->commit(w, t, w->commit_arg);
+}
+
 static void sk_fiber_switch(sk_fiber *, sk_fiber *)
 {
     sk_local *local = sk_local_self();
-    sk_task *t = local->worker->leaver;
+    sk_worker *w = local->worker;
+    sk_task *t = w->leaver;
     stub_task *more = &stub->more[t - stub->tasks];
     more->on_stack($) = 1;
     more->sleeps = true;
     uint32_t seen = more->times_resumed;
+    if (more->here) {
+        stub_commit_here(w, t);
+        stub_wait(&more->resumed, seen);
+        w->task = t;
+        return;
+    }
     sk_store_rel(&more->left, ++more->times_left);
     sk_futex_wake(&more->left, 1);
     stub_wait(&more->resumed, seen);
@@ -400,6 +450,8 @@ static void stub_freed(sk_slab *slab, void *object)
     stub_task *more = &stub->more[t - stub->tasks];
     more->memory($) = 0;
     more->freed++;
+    if (more->here) more->times_left = 0;
+    more->here = false;
     t->result = -12345;
     t->join_generation.store(0, rl::mo_relaxed, $);
 }
@@ -426,6 +478,7 @@ inline void stub_state::begin()
         sk_worker *w = &workers[i];
         rt.workers[i].value = w;
         w->runtime = &rt;
+        w->index = (uint32_t)i;
         w->tick = 0;
         w->task = w->pending = w->leaver = NULL;
         w->fiber = &stub_fiber;
@@ -462,7 +515,7 @@ inline void stub_state::begin()
         sk_store_rlx(&more[i].resumed, 0u);
         sk_store_rlx(&more[i].left, 0u);
         more[i].times_resumed = more[i].times_left = 0;
-        more[i].sleeps = more[i].done = false;
+        more[i].sleeps = more[i].done = more[i].here = false;
         more[i].memory($) = 0;
         more[i].on_stack($) = 0;
         more[i].freed = 0;

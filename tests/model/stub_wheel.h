@@ -11,6 +11,9 @@
 #define SK_TIMER_WHEEL_H
 #define SK_TICK_SHIFT 0
 #define SK_TICK_NEVER UINT64_MAX
+#ifndef STUB_WHEEL_NOW
+#define STUB_WHEEL_NOW 0 /* time stands still in most models: from the next advance on is from now on */
+#endif
 
 struct sk_timer {
     sk_timer *next;
@@ -55,10 +58,9 @@ static void sk_wheel_arm(sk_wheel *w, sk_timer *t, uint64_t expires)
     w->first = t;
     sk_wheel_refresh(w);
 }
-/* Time stands still in these models: from the next advance on is from now on. */
 static void sk_wheel_arm_in(sk_wheel *w, sk_timer *t, uint64_t ns)
 {
-    sk_wheel_arm(w, t, ns);
+    sk_wheel_arm(w, t, STUB_WHEEL_NOW + ns);
 }
 static bool sk_wheel_cancel(sk_wheel *w, sk_timer *t)
 {

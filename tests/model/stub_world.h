@@ -111,6 +111,11 @@ static struct sk_model_world {
     }
 } world;
 
+static inline uint64_t sk_clock_coarse_ns(void)
+{
+    return world.clock;
+}
+
 static inline uint64_t sk_clock_ns(void)
 {
     return world.clock;

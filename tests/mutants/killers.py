@@ -18,7 +18,12 @@ def model(name, schedules):
 
 STATE, JOIN, MEM = model("state", 20000), model("join", 20000), model("mem", 20000)
 PARKING, BLOCKING, RETIRE = model("parking", 10000), model("blocking", 10000), model("retire", 10000)
-POOL, COUNT = model("pool", 10000), model("count", 10000)
+POOL, COUNT, JOB, MUTEX = model("pool", 10000), model("count", 10000), model("job", 10000), model("mutex", 10000)
+GROUP = model("group", 10000) + ["model/group bound 2 group-errors", "model/group bound 2 group-cause"]
+STREAM, LANE, FAULT = model("stream", 10000), model("lane", 10000), model("fault", 10000)
+ORDER = ["model/ways bound 1 order-drop-alone", "model/ways random 10000 order"]
+STRAIGHT = ["model/ways bound 1 straight-stop"]
+STORED = ["model/ways bound 1 stored-own", "model/ways bound 1 stored-cancel"]
 
 # The whole runtime in the simulator: late stores, but no early loads. It stops at the first seed that fails.
 SIM = "sim/all --jobs 1 --failures 1 --seeds 2500"
@@ -44,15 +49,36 @@ BY_FILE = {
     "timer/timers.h": [SLOT, "unit/timer_slot", "unit/task_time", *STATE, SIM],
     "timer/timers.c": [SLOT, "unit/timer_slot", "unit/task_time", "asan/stress-timer@5", *STATE, SIM],
     "mem/slab.c": [*MEM, "unit/mem", "stress/mem@5", SIM],
+    "mem/lazy_slab.c": ["unit/mem", "unit/faults", SIM],
     "mem/stack.c": ["unit/mem", "unit/faults", SIM],
     "mem/arena.c": [*MEM, "unit/mem", "stress/mem@5", SIM],
     "mem/tagstack.h": [*MEM, "unit/mem", SIM, "stress/mem@1"],
     "os/once.h": [*BLOCKING, "unit/os", "unit/faults", SIM],
     "os/membarrier.c": ["unit/os"],
     "fiber/overflow.c": ["unit/task"],
-    "pool/pool.c": [*POOL, "unit/pool", "unit/pool_wait", SIM] + POOLS,
+    "pool/slots.c": [*POOL, *JOB, *ORDER, *STRAIGHT, "unit/pool", "unit/pool_wait", "unit/pool_sub", SIM] + POOLS,
+    "pool/submit.c": [*POOL, *JOB, *STRAIGHT, "unit/pool", "unit/pool_wait", "unit/pool_limit", SIM] + POOLS,
+    "pool/submit_with.c": [*POOL, *JOB, "unit/pool", "unit/pool_wait", "unit/pool_limit", SIM] + POOLS,
+    "pool/room.c": [*POOL, *JOB, "unit/pool", "unit/pool_wait", "unit/pool_limit", SIM] + POOLS,
+    "pool/life.c": [*POOL, *JOB, "unit/pool", "unit/pool_wait", "unit/pool_limit", SIM] + POOLS,
+    "pool/create.c": [*POOL, *JOB, "unit/pool", "unit/pool_wait", "unit/pool_limit", SIM] + POOLS,
+    "pool/cancel.c": [*POOL, *JOB, *STORED, "unit/pool", "unit/pool_wait", "unit/pool_limit", SIM] + POOLS,
+    "pool/pool.h": [*POOL, *JOB, "unit/pool", SIM] + POOLS,
+    "pool/counts.c": [*POOL, *JOB, "unit/pool", SIM],
+    "pool/job.c": [*JOB, "model/job bound 1 job-then", "unit/future", "unit/retry", SIM],
+    "pool/attempt.c": [*JOB, "model/job bound 1 job-run-within", "unit/future", "unit/retry", SIM],
+    "pool/job.h": [*JOB, "model/job bound 1 job-then", "unit/future", SIM],
+    "pool/future.c": [*JOB, "model/job bound 1 job-then", "unit/future", SIM],
     "pool/waitq.c": [*POOL, "unit/pool_wait", "unit/pool", SIM] + POOLS,
     "pool/waitq.h": [*POOL, "unit/pool_wait", SIM] + POOLS,
+    "pool/group.c": [*GROUP, "unit/group", SIM],
+    "pool/stream.c": [*STREAM, "unit/stream", SIM],
+    "pool/lanes.c": [*LANE, "unit/lanes", SIM],
+    "pool/fault.c": [*FAULT, "unit/fault_choice", SIM],
+    "pool/storage.c": [*STORED, "unit/pool_stored", SIM],
+    "pool/earliest.h": [*ORDER, "unit/pool_order", SIM],
+    "sync/mutex.c": [*MUTEX, "unit/mutex", SIM],
+    "sync/locker.c": ["unit/locker", SIM],
     "runtime/task_state.h": [*STATE, *JOIN, "unit/task", "unit/task_cancel", "unit/task_deadline", SIM],
     "runtime/task_join.h": [*JOIN, "unit/task", SIM],
     "runtime/join.c": [*JOIN, "unit/task", "unit/task_deadline", SIM],
