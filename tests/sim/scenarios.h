@@ -33,6 +33,23 @@ void sim_default(void);
 void sim_pool(void);
 void sim_full(void);
 void sim_poolend(void);
+void sim_subpools(void);
+void sim_policies(void);
+void sim_retries(void);
+void sim_futures(void);
+void sim_groups(void);
+void sim_streams(void);
+void sim_loops(void);
+void sim_mutexes(void);
+void sim_lanes(void);
+void sim_shards(void);
+void sim_stored(void);
+void sim_earliest(void);
+void sim_straight(void);
+void sim_progress(void);
+void sim_measured(void);
+void sim_givenup(void);
+void sim_said(void);
 
 /* All together. */
 void sim_mix(void);

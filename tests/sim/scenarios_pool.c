@@ -135,6 +135,19 @@ static void wait_for_pool(void *pool)
     sim_expect(error == 0 || error == -ETIMEDOUT || (error == -ESHUTDOWN && sim_may_end()));
 }
 
+/* Opens it, uses it and stops it again, while others release it. */
+static void reopen_pool(void *arg)
+{
+    feeder f = {(skua_pool *)arg, 1, true};
+    for (uint32_t i = sim_choose(0, 4); i > 0; i--) {
+        int error = skua_pool_restart(f.pool);
+        sim_expect(error == 0 || error == -ESHUTDOWN);
+        feed(&f);
+        error = skua_pool_stop(f.pool, sim_choose(0, 1) ? 0 : SKUA_US(sim_choose(1, 100)));
+        sim_expect(error == 0 || error == -ETIMEDOUT || error == -ESHUTDOWN);
+    }
+}
+
 static int releasing_task(sim_job *job)
 {
     release_pool(job->what);
@@ -149,7 +162,7 @@ void sim_poolend(void)
     skua_pool *pool = new_pool(rt, limit, sim_choose(1, 4));
     if (pool) {
         feeder f[2];
-        sim_thread t[4];
+        sim_thread t[5];
         for (int i = 0; i < 2; i++) f[i] = (feeder){pool, sim_choose(1, 6), false};
         for (int i = 0; i < 2; i++) t[i] = sim_thread_start("feed", feed, &f[i]);
         t[2] = sim_thread_start("wait", wait_for_pool, pool);
@@ -157,11 +170,12 @@ void sim_poolend(void)
         reuse r = {rt, pool, NULL};
         sim_allow_end();
         t[3] = sim_thread_start("release", release_and_reuse, &r);
+        t[4] = sim_thread_start("reopen", reopen_pool, pool);
         sim_job *task = sim_job_new(releasing_task, 0, 0);
         task->what = pool;
         sim_job_spawn(rt, task);
         sim_job_join(task);
-        for (int i = 0; i < 4; i++) sim_thread_wait(t[i]);
+        for (int i = 0; i < 5; i++) sim_thread_wait(t[i]);
         if (r.next) release_pool(r.next);
         sim_expect_eq(skua_pool_try_submit(pool, sim_job_run, task), -ESHUTDOWN);
     }
