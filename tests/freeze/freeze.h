@@ -57,10 +57,28 @@ void fz_unplant(void);
 bool fz_trapped(uint64_t deadline);
 void fz_thaw(void);
 
+/* What /proc says of a thread of ours: its state (R: it wants a processor), and how often it has gone to sleep. */
+typedef struct fz_proc {
+    char state;
+    uint64_t sleeps;
+} fz_proc;
+
+fz_proc fz_look_at_thread(long tid);
+long fz_tid_of(const char *name); /* of the last made with this name; 0: none */
+
 /* ---- load.c ---- */
 
 enum { FZ_RECORDS = 4096, FZ_FOREIGN_THREADS = 2 };
-enum { FZ_OFFERED = 1, FZ_ACCEPTED = 2, FZ_STARTED = 4, FZ_ENDED = 8 };
+enum {
+    FZ_OFFERED = 1,
+    FZ_ACCEPTED = 2,
+    FZ_STARTED = 4,
+    FZ_ENDED = 8,
+    FZ_TRIED = 16,  /* its first attempt has failed */
+    FZ_SURE = 32,   /* nothing but its run ends it, also while no task of the library stands for it */
+    FZ_STORED = 64, /* likewise; it has no task before it starts */
+    FZ_LOOSE = 128  /* may be given up before it starts: cancelled, dropped, late. All others run, once */
+};
 
 /* What became of a task. A foreign thread has one as well, and so has the pool: these are waited for, no more. */
 typedef struct fz_record {
@@ -69,6 +87,7 @@ typedef struct fz_record {
     _Atomic(struct fz_record *) waits_on; /* NULL: for nobody */
     _Atomic(uint64_t) ended_ns;
     int kind;
+    int lane; /* 1 and up: its tasks run one after another; 0: none */
     uint32_t seed;
 } fz_record;
 
@@ -76,12 +95,16 @@ extern fz_record fz_records[FZ_RECORDS];
 extern _Atomic(uint32_t) fz_records_used;
 extern fz_record fz_foreign[FZ_FOREIGN_THREADS], fz_pool_record;
 extern skua_runtime *fz_runtime;
+extern uint64_t fz_runtimes; /* how many there have been */
 extern skua_pool *fz_pool;
+enum { FZ_POOLS = 12 };
+extern skua_pool *fz_pools[FZ_POOLS + 1]; /* all there are, then NULL */
 
 enum { FZ_GROWTH = 1 /* queues that are to grow */ };
 
 void fz_load_init(void);
 int fz_body(void *record);
+int fz_fail_first(void *record); /* the same at the second attempt */
 
 /* A runtime of so many workers, the default one or not, with a pool; and its end. Controller. */
 void fz_open(uint32_t workers, bool as_default, skua_adjust adjust);
@@ -91,6 +114,9 @@ void fz_close(void);
 void fz_burst_begin(uint32_t seed, unsigned how);
 void fz_burst_hurry(void); /* nothing new is begun */
 bool fz_burst_over(void);
+
+/* Whether the thread of that record sleeps in the kernel; else it may have been woken, and have had no processor. */
+bool fz_foreign_sleeps(const fz_record *foreign);
 
 /* One new task, and a fixed batch of several kinds, from the controller. */
 void fz_fresh_task(void);
@@ -111,11 +137,13 @@ typedef enum fz_why {
     FZ_BUSY,    /* another thread is at it, or its timer is to come */
     FZ_QUEUED,  /* in a queue where others could take it */
     FZ_PARKED,  /* parked, and nobody is going to wake it */
+    FZ_OWED,    /* sleeps beside some room in a pool: the monitor, which stands, owes it a wake */
     FZ_WHYS
 } fz_why;
 
 typedef struct fz_verdict {
     uint32_t n[FZ_WHYS];
+    uint32_t overdue;    /* of the FZ_BUSY ones: wait for a timer that should have fired long ago */
     bool stuck;          /* not explained by the frozen thread when time was up */
     uint64_t last_ended; /* ns; the last task that ended before the verdict */
 } fz_verdict;

@@ -6,8 +6,9 @@
  * waits for is written there, so that verdict.c can tell a task that needs the
  * frozen thread from one that nobody runs.
  */
-#include "freeze.h"
+#include "load.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PLAIN, YIELDS, SLEEPS, SLEEPS_LONG, BLOCKS, COMPUTES, MIXED, GROWS, SUBMITS };
-enum { OPS_OF_FOREIGN = 24, OPS_OF_TASK = 5, FAMILY = 4, BATCH = 24, BIG_BATCH = 300, POOL_LIMIT = 4, POOL_QUEUE = 12 };
-
 fz_record fz_records[FZ_RECORDS];
 _Atomic(uint32_t) fz_records_used;
 fz_record fz_foreign[FZ_FOREIGN_THREADS], fz_pool_record;
 skua_runtime *fz_runtime;
-skua_pool *fz_pool;
-
+uint64_t fz_runtimes;
 static bool is_default;         /* fz_runtime is the default one: foreign threads need not name it */
 static _Atomic(uint32_t) burst; /* futex: bumped at each beginning */
 static _Atomic(bool) hurry;
@@ -37,7 +34,7 @@ uint64_t fz_clock(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static uint32_t draw(uint32_t *seed, uint32_t below)
+uint32_t fz_draw(uint32_t *seed, uint32_t below)
 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 17;
@@ -45,7 +42,7 @@ static uint32_t draw(uint32_t *seed, uint32_t below)
     return (uint32_t)((uint64_t)*seed * below >> 32);
 }
 
-static void die(const char *call, int error)
+_Noreturn void fz_die(const char *call, int error)
 {
     fprintf(stderr, "freeze: %s: %s\n", call, skua_strerror(error));
     fz_dump(false);
@@ -54,25 +51,31 @@ static void die(const char *call, int error)
 
 /* ---- records ---- */
 
-static fz_record *new_record(int kind, uint32_t *seed)
+fz_record *fz_new_record(int kind, uint32_t *seed)
 {
     uint32_t i = atomic_load(&hurry) ? FZ_RECORDS : atomic_fetch_add(&fz_records_used, 1);
     if (i >= FZ_RECORDS) return NULL;
     fz_record *r = &fz_records[i];
     r->kind = kind;
-    r->seed = draw(seed, UINT32_MAX) | 1;
+    r->lane = 0;
+    r->seed = fz_draw(seed, UINT32_MAX) | 1;
     atomic_store(&r->runs, 0);
     atomic_store(&r->waits_on, NULL);
     atomic_store(&r->flags, FZ_OFFERED);
     return r;
 }
 
-static void accepted(fz_record *r, int error)
+void fz_may_be_given_up(fz_record *r)
+{
+    atomic_fetch_or(&r->flags, FZ_LOOSE);
+}
+
+void fz_accepted(fz_record *r, int error)
 {
     if (error >= 0) atomic_fetch_or(&r->flags, FZ_ACCEPTED);
 }
 
-static void wait_for(fz_record *who, fz_record *whom)
+void fz_wait_for(fz_record *who, fz_record *whom)
 {
     if (who) atomic_store(&who->waits_on, whom);
 }
@@ -94,10 +97,10 @@ static void compute(uint64_t ns)
 
 static void join(fz_record *self, fz_record *child, skua_task task)
 {
-    wait_for(self, child);
+    fz_wait_for(self, child);
     int error = skua_join(task, NULL);
-    wait_for(self, NULL);
-    if (error) die("skua_join", error);
+    fz_wait_for(self, NULL);
+    if (error) fz_die("skua_join", error);
 }
 
 static int begin(fz_record *r, skua_task *task, const skua_task_options *options)
@@ -105,18 +108,18 @@ static int begin(fz_record *r, skua_task *task, const skua_task_options *options
     skua_task_options o = options ? *options : (skua_task_options){0};
     o.runtime = fz_runtime;
     int error = skua_spawn_with(task, &o, fz_body, r);
-    accepted(r, error);
-    if (error) die("skua_spawn_with", error);
+    fz_accepted(r, error);
+    if (error) fz_die("skua_spawn_with", error);
     return error;
 }
 
 static void go(bool inside, uint32_t *seed)
 {
     static const int kinds[] = {PLAIN, PLAIN, YIELDS, SLEEPS, COMPUTES, BLOCKS};
-    fz_record *r = new_record(kinds[draw(seed, 6)], seed);
+    fz_record *r = fz_new_record(kinds[fz_draw(seed, 6)], seed);
     if (!r) return;
     if (inside || is_default)
-        accepted(r, skua_go(fz_body, r));
+        fz_accepted(r, skua_go(fz_body, r));
     else
         begin(r, NULL, NULL);
 }
@@ -127,9 +130,9 @@ static void spawn_and_join(fz_record *self, bool inside, uint32_t *seed, uint32_
     fz_record *r[FAMILY];
     skua_task task[FAMILY];
     uint32_t made = 0;
-    for (; made < n && (r[made] = new_record(kinds[draw(seed, 4)], seed)); made++) {
+    for (; made < n && (r[made] = fz_new_record(kinds[fz_draw(seed, 4)], seed)); made++) {
         if (inside || is_default)
-            accepted(r[made], skua_spawn(&task[made], fz_body, r[made]));
+            fz_accepted(r[made], skua_spawn(&task[made], fz_body, r[made]));
         else
             begin(r[made], &task[made], NULL);
     }
@@ -138,30 +141,31 @@ static void spawn_and_join(fz_record *self, bool inside, uint32_t *seed, uint32_
 
 static void join_with_timeout(fz_record *self, uint32_t *seed)
 {
-    fz_record *r = new_record(SLEEPS, seed);
+    fz_record *r = fz_new_record(SLEEPS, seed);
     skua_task task;
     if (!r) return;
     begin(r, &task, NULL);
     if (skua_join_for(task, 0, NULL) == 0) return;
-    wait_for(self, r);
-    int error = skua_join_for(task, SKUA_US(20 + draw(seed, 200)), NULL);
-    wait_for(self, NULL);
+    fz_wait_for(self, r);
+    int error = skua_join_for(task, SKUA_US(20 + fz_draw(seed, 200)), NULL);
+    fz_wait_for(self, NULL);
     if (error) join(self, r, task);
 }
 
 /* A task that sleeps until we cancel it: until then it needs us. */
 static void cancel(fz_record *self, uint32_t *seed)
 {
-    fz_record *r = new_record(SLEEPS_LONG, seed);
+    fz_record *r = fz_new_record(SLEEPS_LONG, seed);
     skua_task task;
     if (!r) return;
-    wait_for(r, self);
+    fz_may_be_given_up(r);
+    fz_wait_for(r, self);
     skua_task_options delayed = {.delay = SKUA_S(10)};
-    begin(r, &task, draw(seed, 4) ? NULL : &delayed);
-    if (draw(seed, 3)) skua_sleep(SKUA_US(draw(seed, 60)));
+    begin(r, &task, fz_draw(seed, 4) ? NULL : &delayed);
+    if (fz_draw(seed, 3)) skua_sleep(SKUA_US(fz_draw(seed, 60)));
     int error = skua_cancel(task);
-    if (error) die("skua_cancel", error);
-    wait_for(r, NULL);
+    if (error) fz_die("skua_cancel", error);
+    fz_wait_for(r, NULL);
     skua_cancel(task); /* once more: it has been, or has ended */
     join(self, r, task);
     skua_cancel(task);
@@ -178,13 +182,14 @@ static void with_options(fz_record *self, uint32_t *seed)
         {.delay = SKUA_US(30), .start_within = SKUA_S(8), .finish_within = SKUA_S(9)},
         {.stack_size = 128 << 10},
     };
-    uint32_t which = draw(seed, 7);
+    uint32_t which = fz_draw(seed, 7);
     /* Only a task that its own deadline will wake may sleep for long. */
-    fz_record *r = new_record(which == 3 ? SLEEPS_LONG : SLEEPS, seed);
+    fz_record *r = fz_new_record(which == 3 ? SLEEPS_LONG : SLEEPS, seed);
     skua_task task;
     if (!r) return;
+    if (choice[which].start_within || choice[which].finish_within) fz_may_be_given_up(r);
     begin(r, &task, &choice[which]);
-    if (draw(seed, 4))
+    if (fz_draw(seed, 4))
         join(self, r, task);
     else
         skua_detach(task);
@@ -192,53 +197,41 @@ static void with_options(fz_record *self, uint32_t *seed)
 
 static void timers(bool inside, uint32_t *seed)
 {
-    fz_record *r = new_record(PLAIN, seed);
+    fz_record *r = fz_new_record(PLAIN, seed);
     skua_timer timer;
     if (!r) return;
-    skua_task_options o = {.runtime = fz_runtime, .delay = SKUA_US(50 + draw(seed, 200))};
+    fz_may_be_given_up(r);
+    skua_task_options o = {.runtime = fz_runtime, .delay = SKUA_US(50 + fz_draw(seed, 200))};
     bool plain = inside || is_default;
     int error = plain ? skua_timer_start(&timer, o.delay, fz_body, r) : skua_spawn_with(&timer.task, &o, fz_body, r);
-    accepted(r, error);
-    if (error) die("skua_timer_start", error);
-    if (draw(seed, 2)) skua_timer_stop(timer);
+    fz_accepted(r, error);
+    if (error) fz_die("skua_timer_start", error);
+    if (fz_draw(seed, 2)) skua_timer_stop(timer);
     if (!plain) skua_detach(timer.task);
 }
 
 static void after(bool inside, uint32_t *seed)
 {
-    fz_record *r = inside || is_default ? new_record(PLAIN, seed) : NULL;
-    if (r) accepted(r, skua_after(SKUA_US(50 + draw(seed, 200)), fz_body, r));
+    fz_record *r = inside || is_default ? fz_new_record(PLAIN, seed) : NULL;
+    if (r) fz_accepted(r, skua_after(SKUA_US(50 + fz_draw(seed, 200)), fz_body, r));
 }
 
 static void batch(bool inside, uint32_t *seed, int n)
 {
     void *r[BIG_BATCH];
     int made = 0;
-    while (made < n && (r[made] = new_record(n > BATCH ? PLAIN : draw(seed, 3) ? PLAIN : SLEEPS, seed))) made++;
+    while (made < n && (r[made] = fz_new_record(n > BATCH ? PLAIN : fz_draw(seed, 3) ? PLAIN : SLEEPS, seed))) made++;
     if (!inside && !is_default) { /* a batch from outside goes to the default runtime only */
         for (int i = 0; i < made; i++) begin(r[i], NULL, NULL);
         return;
     }
     int began = skua_spawn_batch(NULL, (size_t)made, fz_body, r);
-    for (int i = 0; i < began; i++) accepted(r[i], 0);
-}
-
-static void submit(fz_record *self, uint32_t *seed, uint32_t n, bool may_wait)
-{
-    while (n--) {
-        static const int kinds[] = {PLAIN, PLAIN, SLEEPS, SUBMITS};
-        fz_record *r = new_record(kinds[draw(seed, 4)], seed);
-        if (!r) return;
-        wait_for(self, may_wait ? &fz_pool_record : NULL);
-        int error = may_wait ? skua_pool_submit(fz_pool, fz_body, r) : skua_pool_try_submit(fz_pool, fz_body, r);
-        wait_for(self, NULL);
-        accepted(r, error);
-    }
+    for (int i = 0; i < began; i++) fz_accepted(r[i], 0);
 }
 
 static void one_thing(fz_record *self, bool inside, uint32_t *seed)
 {
-    switch (draw(seed, 16)) {
+    switch (fz_draw(seed, 44)) {
     case 0:
     case 1:
         for (int i = 0; i < FAMILY; i++) go(inside, seed);
@@ -271,13 +264,27 @@ static void one_thing(fz_record *self, bool inside, uint32_t *seed)
         break;
     case 12:
     case 13:
-        submit(self, seed, POOL_QUEUE, true);
+        fz_submit(self, seed, 12, true);
         break;
     case 14:
-        submit(self, seed, 3, false);
+        fz_submit(self, seed, 3, false);
         break;
     case 15:
-        skua_sleep(SKUA_US(draw(seed, 200)));
+        skua_sleep(SKUA_US(fz_draw(seed, 200)));
+        break;
+    case 16:
+    case 17:
+        fz_promise(self, seed);
+        break;
+    case 18:
+    case 19:
+        fz_retry(self, seed);
+        break;
+    case 20:
+        fz_in_group(self, seed);
+        break;
+    default:
+        fz_do_pools(self, seed);
         break;
     }
 }
@@ -293,13 +300,13 @@ int fz_body(void *arg)
         for (int i = 0; i < 3; i++) skua_yield();
         break;
     case SLEEPS:
-        skua_sleep(SKUA_US(20 + draw(&seed, 200)));
+        skua_sleep(SKUA_US(20 + fz_draw(&seed, 200)));
         break;
     case SLEEPS_LONG:
         skua_sleep(SKUA_S(10));
         break;
     case BLOCKS:
-        if (draw(&seed, 2)) {
+        if (fz_draw(&seed, 2)) {
             skua_block(nap, (void *)(uintptr_t)SKUA_US(80));
         } else {
             skua_blocking_begin();
@@ -308,13 +315,13 @@ int fz_body(void *arg)
         }
         break;
     case COMPUTES:
-        compute(SKUA_US(draw(&seed, 60)));
+        compute(SKUA_US(fz_draw(&seed, 60)));
         break;
     case MIXED:
         for (int i = 0; i < OPS_OF_TASK && !atomic_load(&hurry); i++) one_thing(r, true, &seed);
         break;
     case SUBMITS: /* into the pool that it runs in; refused when all of its tasks wait for room */
-        submit(r, &seed, 2, true);
+        fz_submit(r, &seed, 2, true);
         break;
     case GROWS:
         batch(true, &seed, BIG_BATCH);
@@ -323,25 +330,33 @@ int fz_body(void *arg)
         break;
     }
     atomic_store(&r->ended_ns, fz_clock());
+    int result = r->kind == FAILS ? -EIO : 0;
     fz_note_ended(r);
     atomic_fetch_or(&r->flags, FZ_ENDED);
-    return 0;
+    return result;
 }
 
 /* ---- foreign threads ---- */
 
+static _Atomic(long) foreign_tid[FZ_FOREIGN_THREADS];
+
+bool fz_foreign_sleeps(const fz_record *foreign)
+{
+    return fz_look_at_thread(foreign_tid[foreign - fz_foreign]).state == 'S';
+}
+
 static void foreign_burst(fz_record *self, uint32_t seed)
 {
     for (int i = 0; i < 2; i++) {
-        fz_record *root = new_record(burst_how & FZ_GROWTH ? GROWS : MIXED, &seed);
+        fz_record *root = fz_new_record(burst_how & FZ_GROWTH ? GROWS : MIXED, &seed);
         if (root) begin(root, NULL, NULL);
     }
     for (int i = 0; i < OPS_OF_FOREIGN && !atomic_load(&hurry); i++) {
         one_thing(self, false, &seed);
-        if (draw(&seed, 3)) continue;
-        fz_record *root = new_record(MIXED, &seed);
+        if (fz_draw(&seed, 3)) continue;
+        fz_record *root = fz_new_record(MIXED, &seed);
         if (root) begin(root, NULL, NULL);
-        if (!draw(&seed, 3)) nap((void *)(uintptr_t)SKUA_US(draw(&seed, 150)));
+        if (!fz_draw(&seed, 3)) nap((void *)(uintptr_t)SKUA_US(fz_draw(&seed, 150)));
     }
 }
 
@@ -349,6 +364,7 @@ static void *foreign_main(void *arg)
 {
     fz_record *self = arg;
     fz_i_am(FZ_FOREIGN, self);
+    foreign_tid[self - fz_foreign] = syscall(SYS_gettid);
     for (uint32_t seen = 0;;) {
         while (atomic_load(&burst) == seen) syscall(SYS_futex, &burst, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
         seen = atomic_load(&burst);
@@ -393,7 +409,7 @@ void fz_fresh_task(void)
 {
     uint32_t seed = 1;
     atomic_store(&hurry, false);
-    fz_record *r = new_record(PLAIN, &seed);
+    fz_record *r = fz_new_record(PLAIN, &seed);
     if (r) begin(r, NULL, NULL);
 }
 
@@ -403,12 +419,12 @@ void fz_fresh_batch(void)
     uint32_t seed = 1;
     atomic_store(&hurry, false);
     for (int i = 0; i < 16; i++) {
-        fz_record *r = new_record(kinds[i & 7], &seed);
+        fz_record *r = fz_new_record(kinds[i & 7], &seed);
         skua_task_options delayed = {.delay = SKUA_US(100)};
         if (r) begin(r, NULL, i % 8 == 4 ? &delayed : NULL);
     }
-    submit(NULL, &seed, 6, false);
-    fz_record *root = new_record(MIXED, &seed); /* and one that does this and that, from inside */
+    fz_submit(NULL, &seed, 6, false);
+    fz_record *root = fz_new_record(MIXED, &seed); /* and one that does this and that, from inside */
     if (root) begin(root, NULL, NULL);
 }
 
@@ -427,24 +443,23 @@ void fz_open(uint32_t workers, bool as_default, skua_adjust adjust)
         fz_runtime = skua_runtime_default();
     else
         error = skua_runtime_create(&fz_runtime, &o);
-    if (error || !fz_runtime) die("skua_runtime_create", error);
-    skua_pool_options p = {.runtime = fz_runtime, .limit = POOL_LIMIT, .queue = POOL_QUEUE};
-    error = skua_pool_create(&fz_pool, &p);
-    if (error) die("skua_pool_create", error);
+    if (error || !fz_runtime) fz_die("skua_runtime_create", error);
+    fz_open_pools();
+    fz_runtimes++;
 }
 
 void fz_close(void)
 {
-    int error = skua_pool_release(fz_pool);
-    if (error) die("skua_pool_release", error);
+    int error;
+    fz_close_pools();
     skua_stats s;
     uint64_t limit = fz_clock() + SKUA_S(5);
     do { /* a task says that it has ended before the library counts it */
         error = skua_runtime_stats(fz_runtime, &s, NULL, 0);
-        if (error < 0) die("skua_runtime_stats", error);
-        if (fz_clock() > limit) die("the counters do not add up", 0);
+        if (error < 0) fz_die("skua_runtime_stats", error);
+        if (fz_clock() > limit) fz_die("the counters do not add up", 0);
     } while (s.created != s.done + s.failed + s.cancelled + s.expired + s.dropped || s.queued || s.running || s.parked);
     error = skua_runtime_release(fz_runtime);
-    if (error) die("skua_runtime_release", error);
+    if (error) fz_die("skua_runtime_release", error);
     fz_runtime = NULL;
 }

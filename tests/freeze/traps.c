@@ -14,7 +14,9 @@
  */
 #include "freeze.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -177,6 +179,41 @@ void fz_thaw(void)
     atomic_fetch_add(&thaw, 1);
     futex(&thaw, FUTEX_WAKE, 1, NULL);
     while (atomic_load(&trapped)) futex(&trapped, FUTEX_WAIT, 2, NULL);
+}
+
+/* ---- other threads ---- */
+
+fz_proc fz_look_at_thread(long tid)
+{
+    char path[64], text[2048];
+    fz_proc p = {'?', 0};
+    snprintf(path, sizeof path, "/proc/self/task/%ld/status", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return p;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *state = strstr(text, "\nState:\t"), *sleeps = strstr(text, "\nvoluntary_ctxt_switches:");
+    if (state) p.state = state[8];
+    if (sleeps) p.sleeps = strtoull(sleeps + 25, NULL, 10);
+    return p;
+}
+
+long fz_tid_of(const char *name)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    long found = 0;
+    for (struct dirent *e; tasks && (e = readdir(tasks));) {
+        char path[300], text[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) continue;
+        ssize_t n = read(fd, text, sizeof text - 1);
+        close(fd);
+        if (n > 0 && !strncmp(text, name, strlen(name)) && atol(e->d_name) > found) found = atol(e->d_name);
+    }
+    if (tasks) closedir(tasks);
+    return found;
 }
 
 /* ---- the list ---- */
