@@ -108,7 +108,7 @@ static void sleeps(void)
 static void submits(void)
 {
     skua_pool *pool;
-    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){rt, 2, 4}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&pool, &(skua_pool_options){.runtime = rt, .limit = 2, .queue = 4}), 0);
     for (uint64_t i = 0; i < 40; i++) { /* mostly before a full queue */
         SK_EXPECT_EQ(skua_pool_submit(pool, toil, (void *)(uintptr_t)(i % 3 * 100)), 0);
         sk_add_rlx(&accepted, UINT64_C(1));

@@ -173,7 +173,8 @@ static void run_child(const fault_case *f, outcome *o)
     o->descriptors = count_entries("/proc/self/fd") - descriptors;
     o->left = ledger_now();
     sk_local *local = sk_local_self(); /* ours is the only record that is left, with the tasks that it keeps */
-    o->objects = (int64_t)(sk_slab_out() - (local ? 1 + sk_slab_cache_held(&local->tasks) : 0));
+    uint64_t kept = local ? 1 + sk_slab_cache_held(&local->tasks) + sk_slab_cache_held(&local->jobs) : 0;
+    o->objects = (int64_t)(sk_slab_out() - kept);
 #if defined(__SANITIZE_ADDRESS__)
     if (__lsan_do_recoverable_leak_check()) abort();
 #endif

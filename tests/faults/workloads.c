@@ -374,7 +374,7 @@ static void work_pool(void)
 {
     crew *c = crew_of(2);
     if (!c) return;
-    int error = skua_pool_create(&c->pool, &(skua_pool_options){c->rt, 2, 4});
+    int error = skua_pool_create(&c->pool, &(skua_pool_options){.runtime = c->rt, .limit = 2, .queue = 4});
     SK_EXPECT(error == 0 || error == -ENOMEM);
     SK_EXPECT_EQ(error == 0, c->pool != NULL);
     if (c->pool) {
@@ -715,6 +715,10 @@ const workload workloads[] = {
     {"stacks", work_stacks, false},
     {"many fibers", work_many_fibers, false},
     {"release from a task", work_release_from_a_task, false},
+    {"jobs", work_jobs, false},
+    {"groups", work_groups, false},
+    {"streams", work_streams, false},
+    {"mutexes", work_mutexes, false},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
 
@@ -724,7 +728,7 @@ void work_in_health(void)
 {
     crew *c = crew_of(2);
     SK_EXPECT(c != NULL);
-    SK_EXPECT_EQ(skua_pool_create(&c->pool, &(skua_pool_options){c->rt, 3, 8}), 0);
+    SK_EXPECT_EQ(skua_pool_create(&c->pool, &(skua_pool_options){.runtime = c->rt, .limit = 3, .queue = 8}), 0);
     for (int i = 0; i < 20; i++) {
         item *it = spawn(c, i % 4 ? sleeps : has_children, NULL, true);
         SK_EXPECT(it != NULL);
@@ -736,4 +740,5 @@ void work_in_health(void)
     uint32_t tried = sk_load_acq(&c->tried);
     for (uint32_t i = 0; i < tried; i++) SK_EXPECT(c->items[i].accepted);
     release(c, 0);
+    work_pools_in_health();
 }

@@ -19,6 +19,13 @@ typedef struct workload {
 extern const workload workloads[];
 extern const int workload_count;
 
+/* workloads_pools.c */
+void work_jobs(void);
+void work_groups(void);
+void work_streams(void);
+void work_mutexes(void);
+void work_pools_in_health(void);
+
 /* Every futex wait returns at once, for good: nothing here may be late for that, but processor time is used. */
 extern bool nobody_can_sleep;
 
