@@ -36,6 +36,11 @@ typedef int bench_fn(bench_run *run);
 /* impl "skua" */
 bench_fn bench_million, bench_noop, bench_spawn_join, bench_spawn_batch, bench_yield, bench_sleep_1m, bench_timer,
     bench_wake_latency, bench_steal, bench_grow_shrink, bench_sleep_accuracy, bench_idle;
+bench_fn bench_million_full, bench_noop_bounded, bench_noop_4, bench_future, bench_priority, bench_group;
+
+/* impl "limited": futures of a pool with a limit; "task": the group's tasks are submitted by a task; "none": a pool
+   without levels, for scale */
+bench_fn bench_future_limited, bench_group_in_task, bench_priority_none;
 
 /* impl "serial": the same work as plain function calls, for scale */
 bench_fn bench_calls_serial, bench_steal_serial, bench_sleep_accuracy_serial;

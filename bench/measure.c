@@ -30,18 +30,29 @@ uint64_t measure_cpu(void)
     return timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
 }
 
-/* VmHWM and not ru_maxrss: the latter is inherited from the process that started us. */
-static long peak_rss_kb(void)
+/* A number of /proc/self/status, in KiB; 0: it is not there. */
+static long status_kb(const char *format)
 {
     char line[256];
     long kb = 0;
     FILE *file = fopen("/proc/self/status", "r");
     if (!file) return 0;
     while (fgets(line, sizeof line, file)) {
-        if (sscanf(line, "VmHWM: %ld", &kb) == 1) break;
+        if (sscanf(line, format, &kb) == 1) break;
     }
     fclose(file);
     return kb;
+}
+
+/* VmHWM and not ru_maxrss: the latter is inherited from the process that started us. */
+static long peak_rss_kb(void)
+{
+    return status_kb("VmHWM: %ld");
+}
+
+long measure_resident_kb(void)
+{
+    return status_kb("VmRSS: %ld");
 }
 
 void measure_start(bench_run *run)

@@ -18,6 +18,9 @@ uint64_t measure_cpu(void); /* ns of all threads so far */
 void measure_start(bench_run *run);
 void measure_stop(bench_run *run);
 
+/* KiB of the process that are resident now. */
+long measure_resident_kb(void);
+
 /* The percentiles of n samples; sorts them. */
 bench_spread measure_spread(double *samples, size_t n);
 

@@ -21,6 +21,12 @@ type bench struct {
 var benches = []bench{
 	{"million", "go", 1000000, millionSemaphore},
 	{"noop", "go", 1000000, noopSemaphore},
+	{"million-full", "go", 1000000, millionFull},
+	{"noop-bounded", "go", 1000000, noopBounded},
+	{"noop-4", "go", 1000000, noop4},
+	{"future", "go", 1000000, future},
+	{"priority", "go", 1000000, priority},
+	{"group", "go", 1000000, group},
 	{"spawn-join", "go", 1000000, spawnJoin},
 	{"spawn-batch", "go", 1000000, spawnBatch},
 	{"yield", "go", 8000000, yield},
