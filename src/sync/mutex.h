@@ -47,4 +47,9 @@ bool sk_mutex_is_at_rest(const sk_mutex *m);
 /* Of all mutexes: nodes in use by waiters, or left behind by them. At rest. */
 uint64_t sk_mutex_nodes_out(void);
 
+#ifdef SK_FAULTS
+/* Who has waited this long is handed the mutex. Set before anybody waits. */
+extern uint64_t sk_mutex_fair_ns;
+#endif
+
 #endif
