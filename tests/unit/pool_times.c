@@ -2,6 +2,7 @@
 #include "support/pools.h"
 
 #include "base/fault.h"
+#include "pool/pool.h"
 #include "pool/times.h"
 
 #include <string.h>
@@ -478,4 +479,21 @@ SK_TEST(pool_times, snapshots_under_load_agree)
 SK_TEST(pool_times, snapshots_under_load_agree_when_submitters_run_tasks)
 {
     run_mill(SKUA_FULL_RUN, SKUA_FULL_RUN);
+}
+
+/* As if somebody had lost his processor for good on his way back into the queue: nobody waits for him without end. */
+SK_TEST(pool_times, a_snapshot_beside_one_who_never_comes_is_given_up)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    skua_pool *pool = SK_POOL(.runtime = rt, .limit = 1, .measure = true);
+    for (int i = 0; i < 3; i++) SK_EXPECT_EQ(skua_pool_submit(pool, sk_give_0, NULL), 0);
+    sk_pool_await(pool);
+    sk_add_ar(&pool->pushing, 1u);
+    static times t;
+    SK_EXPECT_EQ(skua_pool_snapshot(pool, &t.counts, &t.waiting, &t.running), -EAGAIN);
+    SK_EXPECT_EQ(sk_counts_of(pool).done, 3); /* without the times: what was seen last */
+    sk_sub_ar(&pool->pushing, 1u);
+    at_rest(pool, 3);
+    SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
