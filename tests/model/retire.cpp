@@ -419,7 +419,8 @@ void sk_ready(sk_worker *, sk_task *t)
 
 static void sk_slab_cache_flush(sk_slab_cache *cache)
 {
-    here->plain[sk_container_of(cache, sk_worker, tasks)->index]($) = (int)rl::thread_index();
+    for (sk_worker &w : here->workers)
+        if (cache == &w.tasks || cache == &w.jobs) here->plain[w.index]($) = (int)rl::thread_index();
 }
 static bool sk_adjust_run(skua_runtime *, uint64_t)
 {
