@@ -37,14 +37,12 @@
 #include <utility>
 #include <vector>
 
-/* A model lies at the beginning of a cache line, as what stands in it does by its type. */
-inline void *sk_model_malloc(size_t size)
+template <typename T> void sk_model_construct(void *place)
 {
-    return size < 4096 ? malloc(size) : aligned_alloc(64, (size + 63) / 64 * 64);
+    new (place) T;
 }
 
-#define private public         /* of Relacy's atomics: model_atomic.h looks at their histories */
-#define malloc sk_model_malloc /* until Relacy gives it a meaning of its own */
+#define private public /* of Relacy's atomics: model_atomic.h looks at their histories */
 #include <relacy/relacy.hpp>
 #undef private
 
@@ -107,11 +105,108 @@ template <typename T> struct sk_watched {
 };
 
 /*
+ * Relacy is a template over the test, and takes seconds to compile for each.  So
+ * it gets one test for each number of threads, which does what the model at hand
+ * does.
+ */
+struct sk_any_model {
+    virtual void construct() = 0;
+    virtual void destroy() = 0;
+    virtual void before() = 0;
+    virtual void thread(unsigned index) = 0;
+    virtual void after() = 0;
+    virtual void invariant() = 0;
+};
+
+static sk_any_model *sk_model_at_hand;
+
+template <typename model> struct sk_model_of : sk_any_model {
+    alignas(64) char room[sizeof(model)]; /* as what stands in it is aligned by its type */
+
+    model *here()
+    {
+        return reinterpret_cast<model *>(room);
+    }
+    void construct()
+    {
+        sk_model_construct<model>(room);
+    }
+    void destroy()
+    {
+        here()->~model();
+    }
+    void before()
+    {
+        here()->before();
+    }
+    void thread(unsigned index)
+    {
+        here()->thread(index);
+    }
+    void after()
+    {
+        here()->after();
+    }
+    void invariant()
+    {
+        here()->invariant();
+    }
+};
+
+template <rl::thread_id_t threads> struct sk_any_test : rl::test_suite<sk_any_test<threads>, threads> {
+    sk_any_test()
+    {
+        sk_model_at_hand->construct();
+    }
+    ~sk_any_test()
+    {
+        sk_model_at_hand->destroy();
+    }
+    void before()
+    {
+        sk_model_at_hand->before();
+    }
+    void thread(unsigned index)
+    {
+        sk_model_at_hand->thread(index);
+    }
+    void after()
+    {
+        sk_model_at_hand->after();
+    }
+    void invariant()
+    {
+        sk_model_at_hand->invariant();
+    }
+};
+
+template <typename test> rl::test_result_e sk_run_test(rl::test_params &params, std::ostream &end_state, bool again)
+{
+    enum { threads = test::params::thread_count };
+    if (params.search_type == rl::sched_random)
+        return rl::run_test<test, rl::random_scheduler<threads>>(params, end_state, again);
+    return rl::run_test<test, rl::context_bound_scheduler<threads>>(params, end_state, again);
+}
+
+/* What rl::simulate does, without the search that we have no use for. A failure is found first, then told. */
+template <typename test> bool sk_simulate(rl::test_params &params)
+{
+    rl::ostringstream found, told;
+    if (sk_run_test<test>(params, found, false) == rl::test_result_success) return true;
+    params.initial_state = params.final_state = found.str();
+    params.collect_history = true;
+    sk_run_test<test>(params, told, true);
+    return false;
+}
+
+/*
  * Explores one model: `random`: n iterations; else every schedule with at most
  * n context switches.  With `history`, a failure is retold step by step.
  */
 template <typename model> bool sk_explore(const char *name, bool random, unsigned n, bool history)
 {
+    static sk_model_of<model> it;
+    sk_model_at_hand = &it;
     std::ostream silence(NULL);
     rl::test_params params;
     params.search_type = random ? rl::sched_random : rl::sched_bound;
@@ -121,7 +216,7 @@ template <typename model> bool sk_explore(const char *name, bool random, unsigne
     params.progress_stream = &silence;
     params.output_stream = history ? &std::cout : &silence;
     clock_t begin = clock();
-    bool passed = rl::simulate<model>(params);
+    bool passed = sk_simulate<sk_any_test<model::params::thread_count>>(params);
     std::cout << (passed ? "ok     " : "FAILED ") << name << ": " << params.stop_iteration << " schedules, "
               << rl::test_result_str(params.test_result) << ", " << (random ? "random" : "bound ");
     if (!random) std::cout << n;
