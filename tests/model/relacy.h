@@ -107,7 +107,8 @@ template <typename T> struct sk_watched {
 /*
  * Relacy is a template over the test, and takes seconds to compile for each.  So
  * it gets one test for each number of threads, which does what the model at hand
- * does.
+ * does.  And it can be compiled apart: this file alone with -DSK_MODEL_ENGINE,
+ * the programs with -DSK_MODEL_APART.
  */
 struct sk_any_model {
     virtual void construct() = 0;
@@ -118,7 +119,7 @@ struct sk_any_model {
     virtual void invariant() = 0;
 };
 
-static sk_any_model *sk_model_at_hand;
+extern sk_any_model *sk_model_at_hand;
 
 template <typename model> struct sk_model_of : sk_any_model {
     alignas(64) char room[sizeof(model)]; /* as what stands in it is aligned by its type */
@@ -152,6 +153,14 @@ template <typename model> struct sk_model_of : sk_any_model {
         here()->invariant();
     }
 };
+
+#ifdef SK_MODEL_APART
+
+bool sk_simulate_with(unsigned threads, rl::test_params &params);
+
+#else
+
+sk_any_model *sk_model_at_hand;
 
 template <rl::thread_id_t threads> struct sk_any_test : rl::test_suite<sk_any_test<threads>, threads> {
     sk_any_test()
@@ -199,6 +208,18 @@ template <typename test> bool sk_simulate(rl::test_params &params)
     return false;
 }
 
+#ifdef SK_MODEL_ENGINE
+bool sk_simulate_with(unsigned threads, rl::test_params &params)
+{
+    return threads == 1   ? sk_simulate<sk_any_test<1>>(params)
+           : threads == 2 ? sk_simulate<sk_any_test<2>>(params)
+           : threads == 3 ? sk_simulate<sk_any_test<3>>(params)
+           : threads == 4 ? sk_simulate<sk_any_test<4>>(params)
+                          : sk_simulate<sk_any_test<5>>(params);
+}
+#endif
+#endif
+
 /*
  * Explores one model: `random`: n iterations; else every schedule with at most
  * n context switches.  With `history`, a failure is retold step by step.
@@ -216,7 +237,12 @@ template <typename model> bool sk_explore(const char *name, bool random, unsigne
     params.progress_stream = &silence;
     params.output_stream = history ? &std::cout : &silence;
     clock_t begin = clock();
+    static_assert(model::params::thread_count <= 5, "the numbers of threads that are compiled");
+#ifdef SK_MODEL_APART
+    bool passed = sk_simulate_with(model::params::thread_count, params);
+#else
     bool passed = sk_simulate<sk_any_test<model::params::thread_count>>(params);
+#endif
     std::cout << (passed ? "ok     " : "FAILED ") << name << ": " << params.stop_iteration << " schedules, "
               << rl::test_result_str(params.test_result) << ", " << (random ? "random" : "bound ");
     if (!random) std::cout << n;
