@@ -20,19 +20,29 @@ report()
     printf '%-10s %-24s %5s s  %s\n' "$1" "$2" "$6" "$verdict"
 }
 
-# How much less than its full count a stress test does. Full in the plain build; the sanitizers slow a step by 5 to 50.
+# How much less than its full count a test does: lane_scale LANE NAME. Full in the plain build; the sanitizers slow a
+# step by 5 to 50. A proof lane decides for itself.
 lane_scale()
 {
     [ -z "$quick" ] || { echo 20; return; }
-    case "$1" in
-    gcc) echo 1 ;;
-    clang | lto | lto-clang) echo 4 ;;
-    asan | asan-clang) echo 20 ;;
-    tsan | asan-uar) echo 50 ;;
-    valgrind) echo 1000 ;;
+    case "$1-$2" in
+    clang-* | lto-* | lto-clang-*) echo 4 ;;
+    asan-stress* | asan-clang-*) echo 20 ;;
+    tsan-* | asan-*) echo 50 ;;
+    valgrind-*) echo 1000 ;;
     *) echo 1 ;;
     esac
 }
+
+# The variables for a test program: environment_of LANE NAME
+environment_of()
+{
+    is_proof_lane "$1" || echo "SKUA_TEST_SCALE=${SKUA_TEST_SCALE:-$(lane_scale "$1" "$2")}"
+}
+
+# Stack frames in memory of their own find a use after return, but then hardly anything lies on the fibers' stacks. Each
+# way has its lanes: here the exact tests have such frames, the stress tests have none, and in asan-clang nobody has.
+has_fake_frames() { case "$1-$2" in asan-unit* | asan-conformance*) true ;; *) false ;; esac; }
 
 # Seconds after which a test program counts as hung. Longer than a single test's own limit in tests/support/test.h,
 # except in a quick run. The proof lanes are whole lanes in one program. SKUA_TEST_LIMIT sets another.
@@ -136,49 +146,89 @@ children_of()
     done
 }
 
-# run_program LANE NAME PROGRAM [ARGUMENT...]: one program, one line.
-run_program()
+# Runs one program, with its output to build/logs/LANE-NAME.log, its status and seconds to the same with .end, and what
+# the sanitizers find to the same with .sanitizer.*: execute LANE NAME PROGRAM [ARGUMENT...]
+execute()
 {
-    local lane=$1 name=$2 logs log program start seconds status good bad skip found why
+    local lane=$1 name=$2 log=build/logs/$1-$2 program start status
     shift 2
-    logs=build/logs
-    log=$logs/$lane-$name.log
-    mkdir -p "$logs"
-    rm -f "$logs"/sanitizer.*
-    set_sanitizer_options "$PWD/$logs/sanitizer" "$([ "$lane" = asan-uar ] && echo 1 || echo 0)"
+    mkdir -p build/logs
+    rm -f "$log".*
+    set_sanitizer_options "$PWD/$log.sanitizer" "$(has_fake_frames "$lane" "$name" && echo 1 || echo 0)"
     start=$(date +%s%N)
     # shellcheck disable=SC2046
-    SKUA_TEST_SCALE=${SKUA_TEST_SCALE:-$(lane_scale "$lane")} $(runner_words "$lane") "$@" >"$log" 2>&1 </dev/null &
+    env $(environment_of "$lane" "$name") $(runner_words "$lane") "$@" >"$log.log" 2>&1 </dev/null &
     program=$!
-    watch_hang "$program" "$(lane_limit "$lane")" "$log" >/dev/null 2>&1 &
+    watch_hang "$program" "$(lane_limit "$lane")" "$log.log" >/dev/null 2>&1 &
     wait "$program"
     status=$?
-    seconds=$(awk "BEGIN { printf \"%.1f\", ($(date +%s%N) - $start) / 1e9 }")
+    awk "BEGIN { printf \"%d %.1f\\n\", $status, ($(date +%s%N) - $start) / 1e9 }" >"$log.end"
+}
+
+# What it has led to: one line, and more when it has failed. settle LANE NAME
+settle()
+{
+    local lane=$1 name=$2 log=build/logs/$1-$2 seconds status good bad skip found why
+    read -r status seconds <"$log.end"
     if [ "$status" = 77 ]; then
         report "$lane" "$name" 0 0 1 "$seconds"
-        tail -n 1 "$log" | sed 's/^/    | /'
+        tail -n 1 "$log.log" | sed 's/^/    | /'
         return
     fi
-    read -r good bad skip <<<"$(read_summary "$log")"
-    found=$(sanitizer_reports "$log" "$logs")
+    read -r good bad skip <<<"$(read_summary "$log.log")"
+    found=$(sanitizer_reports "$log")
     why=$(complaint "$status" "${good:-}" "${bad:-}" "$found" "$(lane_limit "$lane")")
     # A test that failed because of the report is one failure, not two.
     [ -z "$why" ] || [ "${bad:-0}" != 0 ] || bad=1
     report "$lane" "$name" "${good:-0}" "${bad:-0}" "${skip:-0}" "$seconds" "$why"
-    [ "${bad:-0}" = 0 ] || show_log "$log" "$logs"
+    [ "${bad:-0}" = 0 ] || show_log "$log"
+}
+
+# run_program LANE NAME PROGRAM [ARGUMENT...]: one program, one line.
+run_program()
+{
+    execute "$@"
+    settle "$1" "$2"
+}
+
+# The same, but the next one may begin meanwhile: two at a time, whose lines come in the order of their calls. After the
+# last one: settle_rest.
+under_way=()
+run_beside()
+{
+    execute "$@" &
+    under_way+=("$! $1 $2")
+    [ ${#under_way[@]} = 1 ] || settle_first
+}
+
+settle_first()
+{
+    local process lane name
+    read -r process lane name <<<"${under_way[0]}"
+    under_way=("${under_way[@]:1}")
+    wait "$process"
+    settle "$lane" "$name"
+}
+
+settle_rest() { while [ ${#under_way[@]} != 0 ]; do settle_first; done; }
+
+# Which programs run by twos: those of the plain runner, which has one test at a time; and under Valgrind one thread.
+runs_beside()
+{
+    case "$1-$2" in tsan-stress*) false ;; tsan-* | valgrind-*) true ;; *) false ;; esac
 }
 
 # How many reports there are: in the sanitizers' files, and in what was printed, where gcc's UBSan writes.
 sanitizer_reports()
 {
-    { find "$2" -name 'sanitizer.*' -size +0
-        grep -aE 'runtime error: |(ERROR|WARNING): [A-Za-z]+Sanitizer' "$1"; } | wc -l
+    { find build/logs -path "$1.sanitizer.*" -size +0
+        grep -aE 'runtime error: |(ERROR|WARNING): [A-Za-z]+Sanitizer' "$1.log"; } | wc -l
 }
 
 show_log()
 {
-    { tail -n 80 "$1"
-        find "$2" -name 'sanitizer.*' -size +0 | head -n 3 | xargs -r head -n 40; } | sed 's/^/    | /'
+    { tail -n 80 "$1.log"
+        find build/logs -path "$1.sanitizer.*" -size +0 | head -n 3 | xargs -r head -n 40; } | sed 's/^/    | /'
 }
 
 wanted()
@@ -196,13 +246,13 @@ is_lto_lane() { case "$1" in lto | lto-clang) true ;; *) false ;; esac; }
 # any of its sources.
 run_tests()
 {
-    local lane=$1 folder kind source name last
+    local lane=$1 folder kind source name last run
     local kinds="unit stress conformance"
     folder=build/$(lane_folder "$lane")/tests
     [ "$lane" != conformance ] || kinds=conformance
     for kind in $kinds; do
         # Valgrind runs one thread at a time, so a stress test would prove nothing there, and a pool's scenarios little.
-        case "$lane-$kind" in valgrind-stress | valgrind-conformance | asan-uar-stress) continue ;; esac
+        case "$lane-$kind" in valgrind-stress | valgrind-conformance) continue ;; esac
         last=
         for source in tests/$kind/*.c; do
             [ -e "$source" ] || continue
@@ -212,13 +262,16 @@ run_tests()
             [ "$name" != "$last" ] || continue
             last=$name
             if [ -x "$folder/$name" ]; then
+                runs_beside "$lane" "$name" && run=run_beside || { settle_rest; run=run_program; }
                 # shellcheck disable=SC2046
-                run_program "$lane" "$name" "$folder/$name" $(runner_arguments "$lane" "$name")
+                $run "$lane" "$name" "$folder/$name" $(runner_arguments "$lane" "$name")
             else
+                settle_rest
                 report "$lane" "$name" 0 1 0 0.0 "not built; is it in tests/meson.build?"
             fi
         done
     done
+    settle_rest
 }
 
 # As run_program, for programs without a summary: they pass when they end with 0.
