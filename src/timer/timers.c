@@ -18,8 +18,12 @@ sk_arming sk_timers_arm_slow(sk_timers *t, sk_timer_slot *s, uint64_t word, uint
         arming.home = sk_load_rlx(&s->home);
         arming.how = SK_ARMING_AGAIN;
         if (sk_slot_again(s, &word, sk_tick_up(expires))) return arming;
+        /* It has just been let go; what its last holder did with it is seen by this look. Not into the wheel: the
+           caller may be another thread than its owner. */
+        word = sk_slot_look(s);
         sk_check(sk_slot_state(word) == SK_SLOT_FREE); /* else it was armed already */
-        return sk_timers_arm_begin(t, s, expires, tag);
+        arming.home = t;
+        arming.how = SK_ARMING_PUSH;
     }
     sk_store_rlx(&s->home, t);
     /* [TM-R21] release; pairs with [TM-A5]: arm_end pushes it, and that releases too, but a thread that did not make

@@ -265,8 +265,9 @@ SK_TEST(slot, an_old_look_is_looked_at_again)
     SK_EXPECT(sk_timers_cancel(&b, &slot));
     uint64_t cancelled = sk_slot_look(&slot);
     SK_EXPECT(advance(&a, 0, 1) == 0 && state() == SK_SLOT_FREE);
-    sk_arming arming = sk_timers_arm_slow(&a, &slot, cancelled, 7 * TICK, 2); /* as usual, then */
-    SK_EXPECT(arming.how == SK_ARMING_HELD && sk_timers_arm_end(&arming, &slot) == NULL);
+    /* Through the inbox all the same: who arms it may be another thread than the wheel's owner. */
+    sk_arming arming = sk_timers_arm_slow(&a, &slot, cancelled, 7 * TICK, 2);
+    SK_EXPECT(arming.how == SK_ARMING_PUSH && sk_timers_arm_end(&arming, &slot) == &a);
     SK_EXPECT(advance(&a, 7 * TICK - 1, 2) == 0 && advance(&a, 7 * TICK, 2) == 1);
     uint64_t word = armed; /* it is FIRING by now */
     SK_EXPECT(sk_slot_cancel(&slot, &word) && sk_slot_state(word) == SK_SLOT_FIRING);
@@ -344,4 +345,24 @@ SK_TEST(slot, a_free_slot_in_an_inbox_panics)
     char said[4096];
     SK_EXPECT(sk_died_of(sk_child(sweep_a_free_slot, NULL, said, sizeof said), SIGABRT));
     SK_EXPECT(strstr(said, "skua: panic: timer slot 0x") && strstr(said, "in an inbox has the word 0\n"));
+}
+
+/* Another thread than the owner arms it: it saw the slot cancelled, which has just been let go. It stays out of the
+   wheel. */
+SK_TEST(slot, armed_from_outside_when_it_has_just_been_let_go)
+{
+    set_up();
+    SK_EXPECT_EQ(arm(&a, 100 * TICK, 1), SK_ARMING_HELD);
+    SK_EXPECT(sk_timers_cancel(NULL, &slot));
+    uint64_t seen = sk_slot_look(&slot);
+    SK_EXPECT_EQ(state(), SK_SLOT_CANCELLED);
+    SK_EXPECT_EQ(advance(&a, TICK, 0), 0);
+    SK_EXPECT_EQ(state(), SK_SLOT_FREE);
+    sk_arming arming = sk_timers_arm_slow(&b, &slot, seen, 3 * TICK, 2);
+    SK_EXPECT_EQ(arming.how, SK_ARMING_PUSH);
+    SK_EXPECT_EQ(state(), SK_SLOT_LATE);
+    SK_EXPECT(sk_timers_arm_end(&arming, &slot) == &b);
+    SK_EXPECT_EQ(advance(&b, 5 * TICK, 2) + advance(&b, 9 * TICK, 2), 1);
+    sk_slot_settle(&slot);
+    at_rest();
 }
