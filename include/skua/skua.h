@@ -9,7 +9,22 @@
  *   task.h      go, spawn, join, cancel, yield, sleep, timers, blocking calls
  *   fault.h     giving up a task from any depth, deferred calls
  *   runtime.h   runtimes: workers, adjusters, statistics, shutdown
+ *   deadlock.h  being told when all tasks wait and nothing can wake one
+ *   chan.h      channels, as Go has them: send, receive, close
+ *   select.h    waiting for the first of several sends and receives
+ *   signals.h   signals of the system in a channel, for an orderly end
+ *   ticker.h    timers that repeat, are stopped and set again; into a channel or a call
+ *   context.h   one end for many tasks: cancel, deadline, values, down a tree
+ *   local.h     values that each task has for itself
  *   mutex.h     a mutex that parks the task, not the thread
+ *   rwlock.h    the same, shared by readers
+ *   cond.h      waiting under a mutex for a change
+ *   semaphore.h permits, one or several at once, first come, first served
+ *   waitgroup.h waiting until a number of things are done; latch.h: once
+ *   barrier.h   a number of parties that wait for each other
+ *   once.h      what is done exactly once
+ *   parking.h   waiting at an address, as futex(2), for locks of your own
+ *   nopark.h    sections in which a task must not park; cycle.h: locks that wait for each other
  *   locker.h    locks by choice: over that mutex, or ConcurrencyKit's spinlocks
  *   pool.h      pools: a limit on running tasks, a bounded queue, wait
  *   storage.h   tasks of pools in memory of the caller's
@@ -30,6 +45,8 @@
 #ifndef SKUA_SKUA_H
 #define SKUA_SKUA_H
 
+#include "skua/cycle.h"
+#include "skua/deadlock.h"
 #include "skua/error.h"
 #include "skua/fault.h"
 #include "skua/group.h"

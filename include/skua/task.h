@@ -152,6 +152,15 @@ SKUA_API int skua_timer_start(skua_timer *out, uint64_t ns, skua_fn *fn, void *a
 SKUA_API int skua_timer_stop(skua_timer timer);
 
 /*
+ * Sets a timer that has not fired yet anew, to `ns` from now; *timer is its handle
+ * from then on, and any copy is stale.
+ * Returns 0; -ESRCH: it has fired, or was stopped before: start another one;
+ * -EINVAL: NULL.
+ * Context: any thread, one at a time; never parks.
+ */
+SKUA_API int skua_timer_reset(skua_timer *timer, uint64_t ns);
+
+/*
  * Brackets a call that blocks the thread (a file read, a library that knows
  * nothing of skua).  When it lasts, the other tasks of the worker go on on
  * another thread.  Between the two calls the thread counts as foreign.  They

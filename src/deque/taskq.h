@@ -3,16 +3,17 @@
  *
  * A circular array after Chase and Lev (SPAA 2005), turned into a FIFO: the
  * owner pushes at the bottom, and the owner and the thieves alike remove at the
- * top by compare-and-swap.  A thief takes half of what it sees in one swap.
- * Because nobody ever removes at the bottom, `bottom` only grows, there is no
- * race between owner and thief over the last item, and no operation needs a
- * store-load fence.  The proof is in README.md, "The task queue".
+ * top by compare-and-swap.  A thief takes half of what it sees in one swap, but
+ * no more than SK_TASKQ_LOOT.  From a queue longer than that the owner may also
+ * take the newest item: there is no race with thieves over it, since the oldest
+ * SK_TASKQ_LOOT are left alone.  The proof is in README.md, "The task queue".
  *
  * Who may run beside whom, and what each promises:
  *
  *   operation      by          beside                    promise
  *   push           the owner   try_steal, size           wait-free; growth: O(n) and one allocation
  *   take           the owner   try_steal, size           lock-free: a lost race is another one's success
+ *   take_newest    the owner   try_steal, size           wait-free
  *   try_steal      any thread  everything but init/fini  wait-free
  *   try_move       any thread  everything but init/fini  wait-free; the thief owns the queue that it moves to
  *   size           any thread  everything but init/fini  wait-free, a hint
@@ -30,6 +31,11 @@
 #include "deque/slots.h"
 
 #define SK_TASKQ_LOG2_MAX 30u
+
+/* The most that a thief takes at a time, and the least that is left when the newest is taken. */
+#ifndef SK_TASKQ_LOOT
+#define SK_TASKQ_LOOT 64
+#endif
 
 typedef struct sk_taskq_buffer {
     uint64_t mask;                /* I: capacity - 1 */
@@ -179,18 +185,35 @@ static inline void *sk_taskq_take(sk_taskq *q)
     return NULL;
 }
 
+/* Owner: removes the newest item, if at least SK_TASKQ_LOOT older ones stay; NULL: there are not so many. */
+static inline void *sk_taskq_take_newest(sk_taskq *q)
+{
+    uint64_t bottom = sk_load_rlx(&q->bottom) - 1;
+    /* [DQ-R6] release; pairs with [DQ-A1] and [DQ-A6]: as [DQ-R1], for the items below. */
+    sk_store_rel(&q->bottom, bottom);
+    /* [DQ-F1] full fence; pairs with [DQ-F2] and [DQ-F3] in the steals: whoever reads a newer top than we do next finds
+       the item gone. Without it a thief could take it, too. */
+    sk_fence_sc();
+    if (sk_likely((int64_t)(bottom - sk_load_rlx(&q->top)) >= SK_TASKQ_LOOT))
+        return sk_load_rlx(sk_taskq_slot(sk_load_rlx(&q->buffer), bottom));
+    /* [DQ-R7] release; pairs with [DQ-A1] and [DQ-A6]: as [DQ-R1]. */
+    sk_store_rel(&q->bottom, bottom + 1);
+    return NULL;
+}
+
 /*
- * Any thread: takes the older half, rounded up, at most max (>= 1), into out.
+ * Any thread: takes the older half, rounded up, at most max (>= 1) and SK_TASKQ_LOOT, into out.
  * The number taken; 0 when the queue looked empty; -EAGAIN when somebody else
  * was faster: there may be more.  `out` may be scribbled over in every case.
  */
 static inline int sk_taskq_try_steal(sk_taskq *q, void **out, uint32_t max)
 {
     uint64_t top = sk_load_rlx(&q->top);
+    sk_fence_sc(); /* [DQ-F2] full fence; pairs with [DQ-F1]: see there. */
     /* [DQ-A1] acquire; pairs with [DQ-R1] in sk_taskq_push. */
     int64_t queued = (int64_t)(sk_load_acq(&q->bottom) - top);
     if (queued <= 0) return 0;
-    uint32_t n = (uint32_t)sk_min((uint64_t)(queued + 1) / 2, (uint64_t)sk_min(max, (uint32_t)INT32_MAX));
+    uint32_t n = (uint32_t)sk_min((uint64_t)(queued + 1) / 2, (uint64_t)sk_min(max, (uint32_t)SK_TASKQ_LOOT));
     /* [DQ-A2] acquire; pairs with [DQ-R2] in sk_taskq_grow. It stands after the load of bottom, so that the buffer is
        at least as new as the newest item counted. */
     const sk_taskq_buffer *buffer = sk_load_acq(&q->buffer);
@@ -209,6 +232,7 @@ static inline int sk_taskq_try_steal(sk_taskq *q, void **out, uint32_t max)
 static inline int sk_taskq_try_move(sk_taskq *victim, sk_taskq *own, uint32_t max)
 {
     uint64_t top = sk_load_rlx(&victim->top);
+    sk_fence_sc(); /* [DQ-F3] full fence; pairs with [DQ-F1]: see there. */
     /* [DQ-A6] acquire; pairs with [DQ-R1] and [DQ-R4]. */
     int64_t queued = (int64_t)(sk_load_acq(&victim->bottom) - top);
     if (queued <= 0) return 0;
@@ -216,7 +240,7 @@ static inline int sk_taskq_try_move(sk_taskq *victim, sk_taskq *own, uint32_t ma
     const sk_taskq_buffer *room = sk_load_rlx(&own->buffer);
     /* [DQ-A5] acquire; pairs with [DQ-R3] and [DQ-R5]: as [DQ-A3]. */
     own->top_seen = sk_load_acq(&own->top);
-    max = (uint32_t)sk_min((uint64_t)max, room->mask + 1 - (end - own->top_seen));
+    max = (uint32_t)sk_min((uint64_t)sk_min(max, (uint32_t)SK_TASKQ_LOOT), room->mask + 1 - (end - own->top_seen));
     if (max == 0) return 0;
     uint32_t n = (uint32_t)sk_min((uint64_t)(queued + 1) / 2, (uint64_t)max);
     /* [DQ-A7] acquire; pairs with [DQ-R2], after the load of bottom: as [DQ-A2]. */

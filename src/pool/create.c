@@ -129,7 +129,8 @@ static uint64_t due_of(const void *item)
 
 static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
 {
-    pool->owner = (sk_task_owner){.runtime = rt, .ended = sk_pool_task_ended, .faulted = sk_pool_faulted};
+    pool->owner =
+        (sk_task_owner){.runtime = rt, .ended = sk_pool_task_ended, .faulted = sk_pool_faulted, .fn_of = sk_pool_fn_of};
     pool->hook = NULL;
     pool->parent = o->parent;
     pool->fn = o->fn;

@@ -128,7 +128,7 @@ static bool happened(const sk_wait *wait, const sk_task *t)
 /* Parks as the first one, without a hold on the job. 0: look again. */
 static int wait_as_first(sk_job *job, skua_future f, sk_worker *w, uint64_t deadline)
 {
-    sk_wait wait = {publish, happened, job, f.serial};
+    sk_wait wait = {publish, happened, job, f.serial, "future", NULL};
     sk_task *self = w->task;
     int why = sk_park(w, &wait, deadline);
     /* [JB-R3] release; pairs with [JB-C5] of the next: who stands here is the only one who takes himself out. */

@@ -21,6 +21,7 @@
 #include "mem/lazy_slab.h"
 #include "os/fork.h"
 #include "pool/fault.h"
+#include "runtime/shield.h"
 
 static sk_lazy_slab groups = SK_LAZY_SLAB(skua_group, link);
 
@@ -433,14 +434,17 @@ int skua_group_stats(skua_group *group, skua_pool_counts *out)
 /* Whatever happens to the calling task: it waits. */
 static void release_pool(skua_group *group)
 {
+    if (!sk_pool_release_for_good(group->pool)) return;
+    (void)cancel(group, -ECANCELED);
+    sk_shield shield;
+    sk_shield_raise(&shield);
     while (sk_pool_release_for_good(group->pool)) {
-        (void)cancel(group, -ECANCELED);
-        /* A task that is cancelled cannot park for long; a thread can wait. */
-        int bracketed = skua_blocking_begin();
+        int bracketed = skua_blocking_begin(); /* no memory to park with: a thread can wait */
         int error = sk_pool_release_for_good(group->pool);
         if (!bracketed) skua_blocking_end();
         if (!error) break;
     }
+    sk_shield_lower(&shield);
 }
 
 int skua_group_release(skua_group *group)

@@ -143,6 +143,12 @@ void *sk_pool_arg_of(const sk_task *t)
     return of_job ? ((sk_job *)t->arg)->arg : t->arg;
 }
 
+skua_fn *sk_pool_fn_of(const sk_task *t)
+{
+    if (t->fn == sk_stored_body) return ((sk_stored *)t->arg)->run;
+    return t->fn == sk_job_body ? ((sk_job *)t->arg)->fn : t->fn;
+}
+
 bool sk_job_of_retries(const sk_task *t)
 {
     return t && t->fn == sk_job_body && ((const sk_job *)t->arg)->retry.times > 0;

@@ -348,6 +348,9 @@ bool sk_job_of_retries(const sk_task *t);
 /* For a hook: the argument that was submitted. */
 void *sk_pool_arg_of(const sk_task *t);
 
+/* Its function, likewise; for sk_task_owner. */
+skua_fn *sk_pool_fn_of(const sk_task *t);
+
 /* ---- progress.c ---- */
 
 /* Of a pool that begins. */

@@ -27,6 +27,7 @@
 
 #include "mem/lazy_slab.h"
 #include "os/fork.h"
+#include "runtime/shield.h"
 
 enum { SHARDS_FREE = 0, SHARDS_OPEN = 1, SHARDS_CLOSING = 2, LOOK_AT_ALL = 8 };
 
@@ -448,6 +449,8 @@ static bool has_subpools(skua_shards *s)
 /* They are stopped and at rest: that is soon over, and is not left half done because the caller is cancelled. */
 static void release_all(skua_shards *s)
 {
+    sk_shield shield;
+    sk_shield_raise(&shield);
     for (uint32_t i = 0; i < s->n; i++)
         while (skua_pool_release(s->pools[i])) {
             int bracketed = skua_blocking_begin();
@@ -456,6 +459,7 @@ static void release_all(skua_shards *s)
             if (!error) break;
             if (skua_yield()) sched_yield();
         }
+    sk_shield_lower(&shield);
 }
 
 int skua_shards_release(skua_shards *s)

@@ -29,6 +29,7 @@
 #include "mem/lazy_slab.h"
 #include "os/clock.h"
 #include "os/fork.h"
+#include "runtime/shield.h"
 
 enum { WINDOW_DEFAULT = 1024, WINDOW_LEAST = 256 };
 
@@ -517,7 +518,12 @@ static void settle_for_good(skua_stream *s)
 {
     if (!settle(s, SK_NEVER)) return;
     (void)skua_group_cancel(s->group, 0);
-    int bracketed = skua_blocking_begin();
+    sk_shield shield;
+    sk_shield_raise(&shield);
+    int error = settle(s, SK_NEVER);
+    sk_shield_lower(&shield);
+    if (!error) return;
+    int bracketed = skua_blocking_begin(); /* no memory to park with */
     (void)settle(s, SK_NEVER);
     if (!bracketed) skua_blocking_end();
 }

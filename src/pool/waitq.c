@@ -84,7 +84,7 @@ static int wait_as_thread(sk_waitq *q, sk_waitq_ready *ready, void *ctx, uint64_
         uint32_t seen = sk_load_acq(&q->sequence);
         sk_fence_sc(); /* [WQ-F2] full fence; pairs with [WQ-F1]. */
         if (ready(ctx)) break;
-        if (sk_futex_wait(&q->sequence, seen, deadline) == -ETIMEDOUT) {
+        if (sk_thread_sleep(&q->sequence, seen, deadline, "pool", ctx) == -ETIMEDOUT) {
             error = ready(ctx) ? 0 : -ETIMEDOUT;
             break;
         }
@@ -140,7 +140,7 @@ static int wait_once(sk_worker *w, sk_waitq *q, sk_waitq_ready *ready, void *ctx
     sk_store_rlx(&node->ready, ready);
     sk_store_rlx(&node->ctx, ctx);
     sk_store_rlx(&node->word, (uint32_t)WAITING);
-    sk_wait wait = {publish, happened, node, 0};
+    sk_wait wait = {publish, happened, node, 0, "pool", ctx};
     int why = sk_park(w, &wait, deadline);
     withdraw(q, node);
     return why;

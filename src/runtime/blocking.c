@@ -23,6 +23,7 @@
 
 #include "os/clock.h"
 #include "os/fork.h"
+#include "runtime/extra.h"
 #include "runtime/machine.h"
 #include "runtime/monitor.h"
 #include "runtime/sched.h"
@@ -35,6 +36,7 @@ int skua_blocking_begin(void)
     if (local->lent) return -EALREADY;
     sk_worker *w = local->worker;
     if (!w || !w->task) return -EPERM;
+    sk_extra_leaves(w->task, "begins a blocking call");
     uint64_t ticket = (sk_load_rlx(&w->carry) >> 2) + 1;
     local->lent = w;
     local->lent_ticket = ticket;

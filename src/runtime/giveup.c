@@ -46,12 +46,13 @@
 
 #include "mem/lazy_slab.h"
 #include "os/fork.h"
+#include "runtime/extra.h"
 #include "runtime/sched.h"
 
 /* ---- deferred calls ---- */
 
 /* The task that runs on this thread, in a blocking call too: its runner is who calls. 0 or an error. */
-static int own_task(sk_task **t)
+int sk_own_task(sk_task **t)
 {
     if (sk_unlikely(sk_forked())) return -ECHILD;
     sk_local *local = sk_local_self();
@@ -69,11 +70,24 @@ static skua_deferred **place_of(sk_task *t, const skua_deferred *d)
     return place;
 }
 
+/* The deferred call of what only some tasks have: not the task's own. */
+static const skua_deferred *last_of(const sk_task *t)
+{
+    return t->fiber != SK_FIBER_NONE && t->extra ? &t->extra->last : NULL;
+}
+
+void sk_defer_last(sk_task *t, skua_deferred *d, skua_fn *fn)
+{
+    skua_deferred **place = place_of(t, NULL);
+    *d = (skua_deferred){NULL, fn, d};
+    *place = d;
+}
+
 int skua_defer(skua_deferred *d, skua_fn *fn, void *arg)
 {
     sk_task *t;
     if (!d || !fn) return -EINVAL;
-    int error = own_task(&t);
+    int error = sk_own_task(&t);
     if (error) return error;
     if (*place_of(t, d)) return -EALREADY;
     *d = (skua_deferred){t->deferred, fn, arg};
@@ -94,10 +108,10 @@ static void take_and_call(skua_deferred **place)
 static int take_back(const skua_deferred *d, bool latest, bool run)
 {
     sk_task *t;
-    int error = own_task(&t);
+    int error = sk_own_task(&t);
     if (error) return error;
     skua_deferred **place = latest ? &t->deferred : place_of(t, d);
-    if (!*place || (*place)->fn == come_back) return -ENOENT;
+    if (!*place || (*place)->fn == come_back || *place == last_of(t)) return -ENOENT;
     if (run)
         take_and_call(place);
     else
@@ -203,7 +217,7 @@ int skua_fault_of(skua_task task, skua_fault *out)
     if (!out) return -EINVAL;
     sk_task *t = (sk_task *)task.ref, *self = NULL;
     if (!t) return -ESRCH;
-    (void)own_task(&self);
+    (void)sk_own_task(&self);
     int error = t == self && same_life(t, task) ? 0 : has_ended(t, task);
     if (error) return error;
     if (!t->fault) return -ENODATA;
@@ -291,7 +305,7 @@ void skua_panic_task_at(const char *file, int line, const char *format, ...)
     sk_task *t = NULL;
     va_list args;
     va_start(args, format);
-    int error = own_task(&t);
+    int error = sk_own_task(&t);
     if (error) t = NULL; /* a forked child: the task is the parent's */
     sk_catch *c = error == -ECHILD ? NULL : sk_catch_first();
     if (t) (void)back_at_work();
@@ -321,7 +335,7 @@ static sk_catch *catch_in(skua_deferred *d)
 sk_catch *sk_catch_first(void)
 {
     sk_task *t;
-    if (own_task(&t) == 0) return t->fiber == SK_FIBER_NONE ? NULL : catch_in(t->deferred);
+    if (sk_own_task(&t) == 0) return t->fiber == SK_FIBER_NONE ? NULL : catch_in(t->deferred);
     sk_local *local = sk_local_self();
     return local ? (sk_catch *)local->catching : NULL;
 }
@@ -335,7 +349,7 @@ static int come_back(void *catch)
 {
     sk_task *t;
     sk_catch *c = (sk_catch *)catch;
-    if (own_task(&t) == 0) c->fault = t->fault;
+    if (sk_own_task(&t) == 0) c->fault = t->fault;
     longjmp(c->back, 1);
 }
 
@@ -345,6 +359,7 @@ static void begin_catch(sk_catch *c, sk_task *t, sk_task_owner *owner)
     if (t) {
         if (t->fiber == SK_FIBER_NONE) t->fiber = SK_FIBER_SPECIAL;
         c->before = t->fault;
+        c->sections = sk_extra_sections();
         t->fault = NULL;
         c->deferred = (skua_deferred){t->deferred, come_back, c};
         t->deferred = &c->deferred;
@@ -364,6 +379,7 @@ static void end_catch(sk_catch *c, sk_task *t)
     }
     t->deferred = c->deferred.next;
     t->fault = c->before;
+    sk_extra_end_sections(c->sections);
     if (c->bracketed && sk_worker_self()) (void)skua_blocking_begin();
     if (!c->bracketed) (void)back_at_work();
 }
@@ -380,7 +396,7 @@ static void run_own_deferred(sk_catch *c, sk_task *t)
 static sk_task *own_or_none(void)
 {
     sk_task *t;
-    return own_task(&t) ? NULL : t;
+    return sk_own_task(&t) ? NULL : t;
 }
 
 static sk_noinline int after_fault(sk_catch *c)

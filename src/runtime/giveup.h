@@ -24,6 +24,7 @@ typedef struct sk_catch {
     skua_fault *fault;      /* why the call gave up, the caller's from then on; NULL: it did not */
     skua_fault *before;     /* of the running task, which gives up itself */
     bool bracketed;         /* the call is made in a blocking call of the running task */
+    uint32_t sections;      /* of the running task, in which it must not park */
     jmp_buf back;
 } sk_catch;
 
@@ -34,6 +35,14 @@ int sk_call_caught(sk_catch *c, sk_task_owner *owner, skua_fn *fn, void *arg);
 /* The innermost such call that is under way on the calling thread, or in its task; then the one around that; NULL. */
 sk_catch *sk_catch_first(void);
 sk_catch *sk_catch_around(const sk_catch *c);
+
+/* ---- for extra.c ---- */
+
+/* The task that runs on this thread, in a blocking call too: its runner is who calls. 0 or an error. */
+int sk_own_task(sk_task **t);
+
+/* Runner: fn(d) is called after all that the task has deferred, and may not be taken back. */
+void sk_defer_last(sk_task *t, skua_deferred *d, skua_fn *fn);
 
 /* ---- records of faults ---- */
 

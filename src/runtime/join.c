@@ -51,7 +51,7 @@ static bool no_longer_awaited(const sk_wait *wait, const sk_task *t)
 /* Parks until the word moves. 0: look at it again; *taken: whoever moved it has taken us out of it. */
 static int wait_as_task(sk_worker *w, sk_task *child, uint64_t open, uint64_t deadline, bool *taken)
 {
-    sk_wait wait = {publish_join, no_longer_awaited, &child->join, open};
+    sk_wait wait = {publish_join, no_longer_awaited, &child->join, open, "join", child};
     sk_task *self = w->task;
     uint64_t written = written_by(open, self, SK_JOIN_TASK);
     self->written = false;
@@ -72,7 +72,7 @@ static int wait_as_thread(sk_local *local, sk_task *child, uint64_t open, uint64
         uint32_t seen = sk_load_acq(&local->word);
         *taken = sk_join_look(&child->join) != written;
         if (*taken) return 0;
-        if (sk_futex_wait(&local->word, seen, deadline) != -ETIMEDOUT) continue;
+        if (sk_thread_sleep(&local->word, seen, deadline, "join", child) != -ETIMEDOUT) continue;
         *taken = !sk_join_move(&child->join, written, NULL, SK_JOIN_OPEN);
         return *taken ? 0 : -ETIMEDOUT;
     }

@@ -71,9 +71,15 @@ static void describe_overflow(const sk_fiber *fiber, char *text, size_t size)
     }
 }
 
+static void foreign_ends(void *local)
+{
+    sk_thread_ends(&((sk_local *)local)->asleep);
+    sk_local_free((sk_local *)local);
+}
+
 static int make_key(void)
 {
-    if (sk_fault(SK_FAULT_KEY) || pthread_key_create(&foreign_key, (void (*)(void *))sk_local_free)) return -EAGAIN;
+    if (sk_fault(SK_FAULT_KEY) || pthread_key_create(&foreign_key, foreign_ends)) return -EAGAIN;
     key_made = true;
     return 0;
 }
@@ -107,19 +113,35 @@ sk_local *sk_local_new(void)
     sk_slab_cache_init(&cache, &locals);
     sk_local *local = (sk_local *)sk_slab_alloc(&cache);
     if (local) {
-        uint32_t word = sk_load_rlx(&local->word); /* a late waker of the thread before may still bump it */
-        memset((void *)local, 0, sizeof *local);
-        sk_store_rlx(&local->word, word);
+        memset((void *)local, 0, offsetof(sk_local, word));
         sk_slab_cache_init(&local->tasks, &sk_tasks);
     }
     sk_slab_cache_flush(&cache);
     return local;
 }
 
+typedef struct each {
+    void (*fn)(sk_local *local, void *ctx);
+    void *ctx;
+} each;
+
+static void call_for_one(void *local, void *ctx)
+{
+    const each *e = (const each *)ctx;
+    e->fn((sk_local *)local, e->ctx);
+}
+
+void sk_local_each(void (*fn)(sk_local *local, void *ctx), void *ctx)
+{
+    each e = {fn, ctx};
+    if (locals.table) sk_slab_each(&locals, call_for_one, &e);
+}
+
 void sk_local_free(sk_local *local)
 {
     sk_slab_cache_flush(&local->tasks);
     sk_slab_cache_flush(&local->jobs);
+    for (unsigned i = 0; i < SK_CACHED; i++) sk_slab_cache_flush(&local->cached[i]);
     if (sk_local_self() == local) sk_local_bind(NULL);
     sk_slab_cache cache;
     sk_slab_cache_init(&cache, &locals);
@@ -146,4 +168,31 @@ sk_local *sk_local_get(void)
     }
     sk_local_bind(local);
     return local;
+}
+
+/* ---- caches of layer 4 ---- */
+
+/* Set up on first use; NULL: no memory for the thread's record. */
+static sk_slab_cache *cache_of_thread(sk_lazy_slab *lazy, unsigned kind)
+{
+    sk_local *local = sk_local_get();
+    if (sk_unlikely(!local)) return NULL;
+    sk_slab_cache *cache = local->worker ? &local->worker->cached[kind] : &local->cached[kind];
+    if (sk_unlikely(!cache->slab)) sk_slab_cache_init(cache, &lazy->slab);
+    return cache;
+}
+
+void *sk_cached_alloc(sk_lazy_slab *lazy, unsigned kind)
+{
+    sk_slab_cache *cache = sk_lazy_slab_get(lazy) ? cache_of_thread(lazy, kind) : NULL;
+    return cache ? sk_slab_alloc(cache) : NULL;
+}
+
+void sk_cached_free(sk_lazy_slab *lazy, unsigned kind, void *object)
+{
+    sk_slab_cache *cache = cache_of_thread(lazy, kind);
+    if (cache)
+        sk_slab_free(cache, object);
+    else
+        sk_lazy_slab_free(lazy, object);
 }

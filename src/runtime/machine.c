@@ -63,6 +63,7 @@ static void vacate(sk_local *local, sk_worker *w)
     sk_stack_cache_flush(&w->stacks);
     sk_slab_cache_flush(&w->tasks);
     sk_slab_cache_flush(&w->jobs);
+    for (unsigned i = 0; i < SK_CACHED; i++) sk_slab_cache_flush(&w->cached[i]);
     sk_search_found(w);
     local->worker = NULL;
     w->local = NULL;

@@ -11,8 +11,8 @@
  *
  * How often: after 20 us when something is urgent, then ever more rarely, to
  * once a millisecond; not at all (its deep sleep) while every worker sleeps and
- * nothing else is left for it.  A worker that leaves its sleep wakes it from
- * that; see PARKING.md, "The monitor".
+ * nothing else is left for it, but for a deadlock now and then (deadlock.c).  A
+ * worker that leaves its sleep wakes it from that; see PARKING.md, "The monitor".
  */
 #include "runtime/monitor.h"
 
@@ -74,12 +74,15 @@ void sk_monitor_owe(skua_runtime *rt, sk_chore *chore)
 
 void sk_monitor_pay(skua_runtime *rt)
 {
+    if (sk_inject_is_empty(&rt->owing)) return;
+    sk_store_rlx(&rt->deadlock.paying, 1u); /* before it takes them, for deadlock.c */
     sk_inject_link *link = sk_inject_take(&rt->owing);
     while (link) {
         sk_chore *chore = sk_container_of(link, sk_chore, link);
         link = link->next; /* it may be left to us again at once */
         chore->run(chore, NULL);
     }
+    sk_store_rlx(&rt->deadlock.paying, 0u);
 }
 
 /* ---- one worker ---- */
@@ -234,7 +237,9 @@ static bool go_deep(watch *m, uint32_t seen, uint64_t deadline)
                 sk_load_rlx(&rt->stopping) < SK_STOP_THREADS;
     sk_fence_acq(); /* [MO-F4] acquire; pairs with [ID-R2]: who is seen asleep is seen with its next timer. */
     uint64_t overdue = first_overdue(rt);
-    if (deep) sk_futex_wait(&rt->monitor_word, seen, sk_min(deadline, overdue));
+    uint64_t again = deep && overdue == SK_NEVER ? sk_deadlock_look(rt) : SK_NEVER;
+    if (deep) sk_futex_wait(&rt->monitor_word, seen, sk_min(deadline, sk_min(overdue, again)));
+    sk_deadlock_up(rt);
     sk_store_rlx(&rt->monitor_deep, 0u);
     return deep;
 }

@@ -30,14 +30,16 @@
 #include <errno.h>
 
 #include "os/clock.h"
-#include "runtime/idle.h"
 #include "os/fork.h"
 #include "os/futex.h"
+#include "runtime/extra.h"
+#include "runtime/idle.h"
 #include "runtime/sched.h"
 
 typedef struct parking {
-    sk_wait wait;
+    const sk_wait *wait; /* NULL: for time only */
     uint64_t deadline;
+    const sk_scope *scope; /* the one that the task stands in; NULL: none */
 } parking;
 
 enum { REFUSED_MARKED = 1, REFUSED_HAPPENED = 2 };
@@ -45,7 +47,7 @@ enum { REFUSED_MARKED = 1, REFUSED_HAPPENED = 2 };
 /* Steps 2 and 3. 0, or why the task is still runnable. */
 static uint8_t publish_and_park(sk_task *t, const parking *p, uint64_t *generation)
 {
-    if (p->wait.publish && !p->wait.publish(&p->wait, t, *generation)) return REFUSED_HAPPENED;
+    if (p->wait && p->wait->publish && !p->wait->publish(p->wait, t, *generation)) return REFUSED_HAPPENED;
     return sk_state_park(&t->state, generation) ? 0 : REFUSED_MARKED;
 }
 
@@ -64,9 +66,21 @@ static uint8_t park_timed(sk_worker *w, sk_task *t, const parking *p, uint64_t *
     return refused;
 }
 
+/* Step 5, for one who stands in a context. True: it has ended; *why parks in it end. */
+static bool scope_has_ended(const sk_scope *scope, sk_why *why)
+{
+    /* [PK-A1] sequentially consistent; pairs with [CX-R1]: see extra.h. The task may have left the scope by now, and
+       the memory serve another: then the wake that follows fails by its generation. */
+    uint32_t ended = sk_load_sc((sk_atomic(uint32_t) *)&scope->ended);
+    *why = (sk_why)(ended - 1);
+    return ended != 0;
+}
+
 static void commit_park(sk_worker *w, sk_task *t, void *arg)
 {
-    parking p = *(parking *)arg; /* a copy: it stands on the stack that may soon be running again */
+    parking p = *(parking *)arg; /* copies: they stand on the stack that may soon be running again */
+    sk_wait wait = {NULL, NULL, NULL, 0, NULL, NULL};
+    if (p.wait) wait = *p.wait;
     uint64_t generation = sk_generation_of(sk_load_rlx(&t->state.word)) + 1;
     /* [PK-R1] release; pairs with [ST-A1] in a snapshot: whoever counts this park's resumption counts the park. It is
        counted before it is done, since it may be over at once; one that is refused is counted as resumed. */
@@ -75,9 +89,12 @@ static void commit_park(sk_worker *w, sk_task *t, void *arg)
     if (sk_unlikely(refused)) {
         t->refused = refused;
         sk_ready(w, t);
-    } else if (p.wait.happened && p.wait.happened(&p.wait, t) && sk_state_wake(&t->state, generation, SK_WHY_WAKE)) {
-        sk_ready(w, t);
+        return;
     }
+    sk_why why = SK_WHY_WAKE;
+    bool over = wait.happened && wait.happened(&wait, t);
+    if (!over && sk_unlikely(p.scope)) over = scope_has_ended(p.scope, &why);
+    if (sk_unlikely(over) && sk_state_wake(&t->state, generation, why)) sk_ready(w, t);
 }
 
 /* Where to go from a parking task: to a task at hand that has a stack, else to a loop, which starts the task at hand.
@@ -141,13 +158,30 @@ static int why_back(sk_worker *w, sk_task *t, uint64_t deadline)
     return refused == REFUSED_HAPPENED ? (int)SK_WHY_WAKE : why_marked(t);
 }
 
+/* For whoever lists parked tasks. */
+static void tell_wait(sk_task *t, const sk_wait *wait)
+{
+#ifndef SK_MODEL
+    sk_store_rlx(&t->waits, wait);
+#else
+    (void)t, (void)wait;
+#endif
+}
+
 int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline)
 {
     sk_task *t = w->task;
-    parking p = {wait ? *wait : (sk_wait){0}, deadline};
-    if (sk_state_marks(&t->state)) return why_marked(t);
+    parking p = {wait, deadline, NULL};
+    if (sk_unlikely(sk_state_heeds(sk_load_rlx(&t->state.word)))) return why_marked(t);
+    if (sk_unlikely(t->guarded)) {
+        int why = sk_extra_may_park(t->extra);
+        if (why) return why;
+        p.scope = t->extra->scope;
+    }
     if (sk_unlikely(t->limit == SK_LIMIT_UNARMED) && deadline > t->finish_by) sk_task_arm_limit(w, t);
+    if (wait) tell_wait(t, wait);
     w = leave(w, commit_park, &p);
+    if (wait) tell_wait(t, NULL);
     return w ? why_back(w, t, deadline) : SK_WHY_NOMEM;
 }
 
@@ -181,6 +215,7 @@ int skua_yield(void)
     sk_worker *w = sk_worker_self();
     if (sk_forked()) return -ECHILD;
     if (!w || !w->task) return -EPERM;
+    sk_extra_leaves(w->task, "yields");
     if (sk_taskq_size(&w->queue) == 0 && !sk_load_rlx(&w->runnext) && sk_inject_is_empty(&w->runtime->inbox) &&
         !sk_load_rlx(&w->retire)) {
         /* Nobody waits; but timers may be due, and only the loop and this look for them. */

@@ -19,6 +19,7 @@ typedef struct sk_runtime_memory {
     void *link; /* the slab's */
     sk_atomic(
         uint32_t) visiting; /* calls under way that touch the workers; outlives the runtime, as its last go late */
+    sk_atomic(bool) live;   /* a hint for who goes through all */
     skua_runtime runtime;
 } sk_runtime_memory;
 
@@ -65,7 +66,28 @@ void sk_runtime_forget(skua_runtime *rt)
     skua_runtime *was_default = rt;
     sk_cas_rlx(&default_runtime, &was_default, (skua_runtime *)NULL);
     sk_store_rlx(&rt->magic, SK_RUNTIME_RELEASED);
+    sk_store_rlx(&memory_of(rt)->live, false);
     sk_lazy_slab_free(&runtimes, memory_of(rt));
+}
+
+typedef struct each {
+    void (*fn)(skua_runtime *rt, void *ctx);
+    void *ctx;
+} each;
+
+static void call_for_one(void *memory, void *ctx)
+{
+    const each *e = (const each *)ctx;
+    sk_runtime_memory *m = (sk_runtime_memory *)memory;
+    /* [RT-A4] acquire; pairs with [RT-R3]: the runtime as it was made. */
+    if (sk_load_acq(&m->live)) e->fn(&m->runtime, e->ctx);
+}
+
+void sk_runtime_each(void (*fn)(skua_runtime *rt, void *ctx), void *ctx)
+{
+    each e = {fn, ctx};
+    sk_slab *slab = sk_lazy_slab_get(&runtimes);
+    if (slab) sk_slab_each(slab, call_for_one, &e);
 }
 
 /* ---- options ---- */
@@ -146,6 +168,8 @@ int skua_runtime_create(skua_runtime **out, const skua_runtime_options *options)
         return error;
     }
     sk_store_rlx(&rt->magic, SK_RUNTIME_LIVE);
+    /* [RT-R3] release; pairs with [RT-A4]. */
+    sk_store_rel(&memory_of(rt)->live, true);
     *out = rt;
     return 0;
 }

@@ -41,6 +41,12 @@
  *   6. other workers' overdue wheels
  *   7. sleep (idle.c), until its next timer
  *
+ * The queue is first in, first out, which is fair, but walks a tree of tasks level
+ * by level: each inner one parked, with a stack, before the first leaf has run.  So
+ * when it is long, seven in eight looks take the newest task instead, if it has
+ * no stack yet and belongs to no pool: the tree is walked in depth, and each eighth
+ * look keeps the oldest from starving.
+ *
  * Batches that the loop itself makes (timers that expire together, a pool's
  * pump) are announced late: most are gone before another thread could be awake,
  * and waking one for each would cost more than running them.  When a batch lasts
@@ -49,8 +55,11 @@
  *
  * runnext is not announced: a task that is spawned or woken to run next runs
  * next when its waker parks, usually within a microsecond, on a warm cache, and
- * waking another thread for it would cost more than it.  When its worker does
- * not come round, the monitor takes it out and announces it.
+ * waking another thread for it would cost more than it.  When that takes longer,
+ * as between the stages of a pipeline that compute, both could run at once: so
+ * every 16th is timed, and when one had to wait for 20 us the next 64 go to the
+ * queue, announced.  When the worker does not come round at all, the monitor
+ * takes it out.
  *
  * Rejected
  *
@@ -78,15 +87,29 @@ enum {
     NEXT_IN_A_ROW = 3,
     COALESCE_NS = 64000, /* a busy worker's sleeps are at least this far apart */
     SPIN_NS = 10000,     /* at most as long as a sleep and a wake-up cost */
-    OVERDUE_NS = 250000  /* a wheel this late may be fired by others */
+    OVERDUE_NS = 250000, /* a wheel this late may be fired by others */
+    LONG_QUEUE = 256,    /* from so many on the newest tasks go first */
+    OLD_EVERY = 8,       /* but for one in so many looks at the queue */
+    TIME_EVERY = 16,     /* of the tasks put into runnext, that many for one whose wait is timed */
+    SPREAD_NS = 20000,   /* one that waited so long would have been better off elsewhere */
+    SPREAD = 64          /* so that many of the next go to the queue */
 };
 
 /* ---- making tasks runnable ---- */
 
+/* It has no stack yet, and belongs to no pool, which has an order of its own. Its holder. */
+static bool is_newborn(const sk_worker *w, const sk_task *t)
+{
+    return (uintptr_t)t->fiber <= (uintptr_t)SK_FIBER_SPECIAL && sk_task_owner_of(t) == &w->runtime->owner;
+}
+
 void sk_push(sk_worker *w, sk_task *t)
 {
-    /* Out of memory for a larger queue: the inbox needs none. */
-    if (sk_unlikely(sk_taskq_push(&w->queue, t) != 0)) sk_inject_push(&w->runtime->inbox, &t->link);
+    uint32_t newborn = is_newborn(w, t) ? w->newborn + 1 : 0; /* before it is where a thief may take it */
+    if (sk_likely(sk_taskq_push(&w->queue, t) == 0))
+        w->newborn = newborn;
+    else /* out of memory for a larger queue: the inbox needs none */
+        sk_inject_push(&w->runtime->inbox, &t->link);
 }
 
 void sk_ready(sk_worker *w, sk_task *t)
@@ -104,9 +127,45 @@ void sk_ready(sk_worker *w, sk_task *t)
     }
 }
 
+/* The one in runnext that is timed has waited until now. */
+static void look_at_handed(sk_worker *w)
+{
+    if (sk_clock_ns() - w->handed_at > SPREAD_NS) {
+        w->spread = SPREAD;
+        w->handed = TIME_EVERY - 1; /* the first after that is timed */
+    }
+    w->handed_at = 0;
+}
+
+/* Whether a task had better be announced; owner. */
+static bool is_to_spread(sk_worker *w)
+{
+    if (sk_unlikely(w->spread)) {
+        w->spread--;
+        return true;
+    }
+    if (sk_unlikely(++w->handed % TIME_EVERY == 0)) {
+        if (w->handed_at) look_at_handed(w); /* the monitor has taken it out, or it is to be displaced */
+        w->handed_at = sk_clock_ns();
+    }
+    return false;
+}
+
+/* Two that wake each other in turn, and a third, would wake another thread each time: one that was woken is announced
+   late. One that has not been started may be the first of many, with a lot to do. */
+static void push_displaced(sk_worker *w, sk_task *t)
+{
+    if ((uintptr_t)t->fiber <= (uintptr_t)SK_FIBER_SPECIAL) {
+        sk_ready(w, t);
+        return;
+    }
+    sk_push(w, t);
+    if (!sk_load_rlx(&w->quiet_since)) sk_announce_later(w, sk_clock_ns());
+}
+
 void sk_ready_next(sk_worker *w, sk_task *t)
 {
-    if (sk_unlikely(!w || w->runtime != sk_task_runtime(t))) {
+    if (sk_unlikely(!w || w->runtime != sk_task_runtime(t) || is_to_spread(w))) {
         sk_ready(w, t);
         return;
     }
@@ -117,7 +176,7 @@ void sk_ready_next(sk_worker *w, sk_task *t)
     sk_task *displaced = sk_load_rlx(&w->runnext);
     sk_store_rlx(&w->runnext, t);
     sk_claim_leave(&w->next_claim);
-    if (displaced) sk_ready(w, displaced);
+    if (displaced) push_displaced(w, displaced);
 }
 
 /* ---- announcing late ---- */
@@ -146,6 +205,15 @@ sk_task *sk_take_next(sk_worker *w)
     sk_task *t = sk_load_rlx(&w->runnext);
     sk_store_rlx(&w->runnext, (sk_task *)NULL);
     sk_claim_leave(&w->next_claim);
+    if (sk_unlikely(w->handed_at)) look_at_handed(w);
+    return t;
+}
+
+/* Of a long queue whose newest tasks have not been started: the newest. */
+static sk_task *take_newborn(sk_worker *w)
+{
+    sk_task *t = (sk_task *)sk_taskq_take_newest(&w->queue);
+    if (t) w->newborn--;
     return t;
 }
 
@@ -180,6 +248,8 @@ sk_task *sk_take_local(sk_worker *w)
         return t;
     }
     w->in_a_row = 0;
+    if (w->newborn && ++w->young % OLD_EVERY && sk_taskq_size(&w->queue) >= LONG_QUEUE && (t = take_newborn(w)))
+        return t;
     t = (sk_task *)sk_taskq_take(&w->queue);
     return t ? t : sk_take_next(w);
 }
@@ -189,6 +259,7 @@ static bool steal_from(sk_worker *w, sk_worker *victim)
     sk_count_rlx(&w->count.steals_tried, 1u);
     int n = sk_taskq_try_move(&victim->queue, &w->queue, SK_LOOT);
     if (n <= 0) return false;
+    w->newborn = 0; /* perhaps, but it would have to be looked at each */
     /* [SC-R5] release; pairs with [ST-A6] in a snapshot. */
     sk_store_rel(&w->count.steals_won, sk_load_rlx(&w->count.steals_won) + 1);
     sk_count_rlx(&w->count.tasks_stolen, (uint32_t)n);

@@ -29,7 +29,8 @@ static inline void sk_visit_end(skua_runtime *rt)
 /* Puts a runnable task in a queue and wakes somebody for it. */
 void sk_ready(sk_worker *w, sk_task *t);
 
-/* The same, but to run next on this worker, unannounced; what stood there goes to the queue. */
+/* The same, but to run next on this worker, unannounced; what stood there goes to the queue, announced late if it was
+   woken, at once if it is new. Every so often it goes to the queue itself, see the head of sched.c. */
 void sk_ready_next(sk_worker *w, sk_task *t);
 
 /* Puts it in the worker's queue without waking anybody: the caller announces once for many. Owner. */
@@ -66,12 +67,13 @@ enum { SK_WHY_NOMEM = 4 }; /* beside sk_why: the park did not happen */
  *             call sk_unpark(t, generation).  False: the event has happened.
  *   happened  looks again, after the task has parked.
  */
-typedef struct sk_wait sk_wait;
 struct sk_wait {
     bool (*publish)(const sk_wait *wait, sk_task *t, uint64_t generation);
     bool (*happened)(const sk_wait *wait, const sk_task *t);
     void *object;
     uint64_t word;
+    const char *what;  /* for reports: what it waits for, as "chan receive"; NULL: not told */
+    const void *about; /* the same: where that is; NULL: object */
 };
 
 /*
@@ -186,6 +188,10 @@ static inline void sk_task_end_limit(sk_task *t)
 
 /* Arms the delay of a task that the caller has made. The clock is read later, see sk_wheel_arm_in. */
 void sk_task_start_in(sk_worker *w, sk_task *t, uint64_t ns, uint64_t tag);
+
+/* A delayed task that the caller has kept from starting (sk_state_undelay) becomes one anew: a life of its own, with
+   this serial, whose delay is to be armed next. */
+uint64_t sk_task_delay_anew(sk_worker *w, sk_task *t);
 
 /* Stops a slot of the task that the caller runs or holds, wherever it is armed. */
 void sk_timers_cancel_slot(sk_worker *w, sk_timer_slot *slot);

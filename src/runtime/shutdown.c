@@ -136,7 +136,7 @@ static void rest(skua_runtime *rt, uint32_t seen, uint64_t now, uint64_t look)
 }
 
 /* True when no task lives, also because another has released the runtime; false at the deadline. */
-static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
+static bool wait_until(skua_runtime *rt, uint64_t deadline)
 {
     for (uint64_t next_mark = 0; sk_load_rlx(&rt->magic) == SK_RUNTIME_LIVE;) {
         /* [SD-A4] acquire; pairs with [SD-R1]. */
@@ -146,9 +146,18 @@ static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
         uint64_t now = sk_clock_ns();
         if (now >= deadline) return false;
         uint64_t look = sk_min(now + LOOK_NS, deadline);
+        /* We look, and sleep again: that wakes nobody, but once, when a timer is dropped. */
+        if (deadline == SK_NEVER) sk_thread_sleeps(&rt->stop_word, seen, "the end of a runtime", rt);
         rest(rt, seen, now, look);
     }
     return true;
+}
+
+static bool wait_for_tasks(skua_runtime *rt, uint64_t deadline)
+{
+    bool ended = wait_until(rt, deadline);
+    if (deadline == SK_NEVER) sk_thread_sleeps_end();
+    return ended;
 }
 
 static void stop_at_least(skua_runtime *rt, uint32_t step)

@@ -24,6 +24,10 @@ int sk_runtime_check(skua_runtime *rt);
 bool sk_runtime_enter(skua_runtime *rt);
 void sk_runtime_exit(skua_runtime *rt);
 
+/* Calls fn for every live runtime, or one that was so a moment ago: it asks sk_runtime_enter. Any thread (runtime.c).
+ */
+void sk_runtime_each(void (*fn)(skua_runtime *rt, void *ctx), void *ctx);
+
 /* Whether others than the caller, who has entered, are between the two. */
 bool sk_runtime_is_visited(skua_runtime *rt);
 

@@ -3,6 +3,7 @@
 
 #include "os/clock.h"
 #include "os/fork.h"
+#include "runtime/extra.h"
 #include "runtime/idle.h"
 #include "runtime/sched.h"
 #include "runtime/shutdown.h"
@@ -186,6 +187,25 @@ int skua_timer_stop(skua_timer timer)
     return 0;
 }
 
+uint64_t sk_task_delay_anew(sk_worker *w, sk_task *t)
+{
+    sk_timers_cancel_slot(w, &t->sleep); /* should it be firing just now, then for the life before */
+    sk_join_born(&t->join, sk_state_next_serial(&t->state), false);
+    return sk_state_born(&t->state, SK_DELAYED);
+}
+
+int skua_timer_reset(skua_timer *timer, uint64_t ns)
+{
+    if (!timer) return -EINVAL;
+    if (sk_unlikely(sk_forked())) return -ECHILD;
+    sk_task *t = (sk_task *)timer->task.ref;
+    if (!t || !sk_state_undelay(&t->state, timer->task.serial)) return -ESRCH;
+    sk_worker *w = sk_worker_self();
+    uint64_t serial = timer->task.serial = sk_task_delay_anew(w, t);
+    sk_task_start_in(w, t, ns ? ns : 1, sk_timer_tag(serial, SK_TIMER_DELAY)); /* the task is not ours any more */
+    return 0;
+}
+
 /* ---- cancel ---- */
 
 int skua_cancel(skua_task task)
@@ -223,8 +243,8 @@ int skua_cancelled(void)
     sk_task *t = running_task();
     if (t && sk_task_limit_of(t) != SK_LIMIT_NONE) sk_task_look_at_limit(t);
     unsigned marks = t ? sk_state_marks(&t->state) : 0;
-    if (sk_likely(!marks)) return 0;
-    return marks & SK_EXPIRED ? -ETIMEDOUT : -ECANCELED;
+    if (sk_unlikely(marks)) return marks & SK_EXPIRED ? -ETIMEDOUT : -ECANCELED;
+    return t && sk_unlikely(t->guarded) ? sk_why_error(sk_extra_ended(t->extra)) : 0;
 }
 
 skua_task skua_self(void)

@@ -21,6 +21,8 @@
 
 typedef struct sk_task sk_task;
 typedef struct sk_worker sk_worker;
+typedef struct sk_extra sk_extra; /* see extra.h */
+typedef struct sk_wait sk_wait;   /* see sched.h */
 
 /* The one state in which each task ends. */
 typedef enum sk_end { SK_DONE, SK_FAILED, SK_CANCELLED, SK_LATE_END, SK_DROPPED, SK_ENDS } sk_end;
@@ -34,6 +36,8 @@ typedef struct sk_task_owner {
     /* NULL, or told of each task that gives up, by the task itself, before its deferred calls and its end; may park.
        False: the choice of the process (skua_on_fault) is asked next. */
     bool (*faulted)(struct sk_task_owner *owner, const skua_fault *fault);
+    /* NULL, or the function that such a task was made for, when `fn` is one of the library's. Of one that is parked. */
+    skua_fn *(*fn_of)(const struct sk_task *t);
 } sk_task_owner;
 
 /* Something that a worker does between tasks, on behalf of a pool: a task object without a function whose argument is
@@ -66,17 +70,22 @@ struct sk_task {
     uint8_t stack_class; /* I: SPECIAL only */
     uint8_t refused;     /* runner: the last park did not happen, see park.c */
     bool written;        /* runner, joining: it has been written down in the join word of another */
-    uint8_t limit;       /* runner: an sk_limit, of `finish_by`, see expiry.c; SK_LIMIT_NONE in free memory */
+    uint8_t limit : 2;   /* runner: an sk_limit, of `finish_by`, see expiry.c; SK_LIMIT_NONE in free memory */
+    uint8_t guarded : 1; /* runner: `extra` is to be looked at before a park; false in free memory */
     /* --- third and fourth line: deadlines --- */
     SK_LINE_ALIGNED sk_timer_slot deadline; /* runner and its wheel: SPECIAL only */
     sk_atomic(uint64_t) join_generation;    /* runner, joining: the generation to wake it in */
     uint64_t start_by, finish_by;           /* holder: SPECIAL only; on the monotonic clock; 0: none */
     bool timed;                             /* holder: the deadline slot has been used in this life */
+    sk_atomic(uint32_t) claim;              /* of the wait that it is in, see sync/sleeper.h */
     uint64_t due;                           /* I: SPECIAL only: what its pool orders by; 0: the earlier of the two */
     /* --- rest of the fourth line: giving up, see giveup.c; all NULL in free memory, and looked at only when `fiber`
        is not NONE, as `timed` --- */
     skua_deferred *deferred; /* runner: the calls to make at the end, the latest first */
     skua_fault *fault;       /* runner; who releases or joins it reads after ENDED: why it gave up */
+    /* --- as these: what only some tasks have --- */
+    sk_extra *extra;                  /* runner, see extra.h */
+    sk_atomic(const sk_wait *) waits; /* runner writes: what it is parked for, on its own stack; NULL else */
 };
 
 static inline sk_task_owner *sk_task_owner_of(const sk_task *t)
@@ -100,6 +109,10 @@ static inline sk_limit sk_task_limit_of(const sk_task *t)
 {
     return sk_likely(t->fiber == SK_FIBER_NONE) ? SK_LIMIT_NONE : (sk_limit)t->limit;
 }
+
+#ifndef SK_MODEL
+_Static_assert(sizeof(sk_task) == 4 * SK_CACHE_LINE, "four lines");
+#endif
 
 /* The process-wide slab of tasks. */
 extern sk_slab sk_tasks;

@@ -1,10 +1,10 @@
 /*
  * task_state.h: the state word of a task, and every legal transition.
  *
- *    63            16 15 . 9    8         7      6   5      4        3     2..0
- *   +----------------+------+---------+---------+-------+---------+-------+-----+
- *   |  generation    |(zero)| decided | started |  why  | expired |cancel |phase|
- *   +----------------+------+---------+---------+-------+---------+-------+-----+
+ *    63          16 15. 10    9          8         7      6   5    4        3     2..0
+ *   +--------------+------+----------+---------+---------+-----+---------+-------+-----+
+ *   |  generation  |(zero)| shielded | decided | started | why | expired |cancel |phase|
+ *   +--------------+------+----------+---------+---------+-----+---------+-------+-----+
  *
  *   phase      FREE -> [DELAYED ->] ACTIVE <-> PARKED ... ACTIVE -> ENDED -> FREE
  *   generation one more at each park and at each reuse of the memory, so that a
@@ -43,8 +43,9 @@ enum {
     SK_EXPIRED = 1 << 4, /* a deadline of its own has passed */
     SK_WHY_SHIFT = 5,
     SK_WHY = 3 << SK_WHY_SHIFT,
-    SK_STARTED = 1 << 7, /* it has a deadline, and has started */
-    SK_DECIDED = 1 << 8, /* its result is certain: a deadline counts no more */
+    SK_STARTED = 1 << 7,  /* it has a deadline, and has started */
+    SK_DECIDED = 1 << 8,  /* its result is certain: a deadline counts no more */
+    SK_SHIELDED = 1 << 9, /* it parks whatever it is marked with, see shield.h */
     SK_GENERATION_SHIFT = 16
 };
 #define SK_GENERATION (UINT64_C(1) << SK_GENERATION_SHIFT)
@@ -159,6 +160,20 @@ static inline void sk_state_mark_again(sk_task_state *t, unsigned marks)
     }
 }
 
+/* Whether marks keep it from parking, or wake it. */
+static inline bool sk_state_heeds(uint64_t s)
+{
+    return (s & (SK_CANCEL | SK_EXPIRED)) && !(s & SK_SHIELDED);
+}
+
+/* Runner: a shield is put up, or taken down. */
+static inline void sk_state_shield(sk_task_state *t, bool up)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    while (!sk_cas_rlx(&t->word, &s, up ? s | SK_SHIELDED : s & ~(uint64_t)SK_SHIELDED)) {
+    }
+}
+
 /* Runner, whose park did not happen: no timer armed for it may take a later park for it. */
 static inline void sk_state_skip(sk_task_state *t)
 {
@@ -182,7 +197,7 @@ static inline bool sk_state_park(sk_task_state *t, uint64_t *generation)
     uint64_t s = sk_load_rlx(&t->word);
     for (;;) {
         sk_assert(sk_phase_of(s) == SK_ACTIVE);
-        if (s & (SK_CANCEL | SK_EXPIRED)) return false;
+        if (sk_unlikely(sk_state_heeds(s))) return false;
         uint64_t next = sk_with_phase(s, SK_PARKED) + SK_GENERATION;
         /* [TS-R2] sequentially consistent. As a release it pairs with [TS-A2] in sk_state_wake and [TS-A3] in
            sk_state_hit: without it the waker could resume a stack whose registers have not been saved yet. Its place
@@ -214,7 +229,8 @@ static inline sk_why sk_state_why(const sk_task_state *t)
 
 /*
  * Marks the life that holds `serial` with SK_CANCEL (why = SK_WHY_CANCEL) or
- * SK_EXPIRED (why = SK_WHY_EXPIRED), and wakes it when it is parked; but does
+ * SK_EXPIRED (why = SK_WHY_EXPIRED), and wakes it when it is parked without a
+ * shield; but does
  * nothing to a task that carries `unless` (0, or SK_STARTED).
  */
 static inline sk_hit sk_state_hit(sk_task_state *t, uint64_t serial, unsigned mark, sk_why why, unsigned unless)
@@ -227,12 +243,13 @@ static inline sk_hit sk_state_hit(sk_task_state *t, uint64_t serial, unsigned ma
         if (sk_load_rlx(&t->serial) != serial || phase == SK_FREE) return SK_HIT_STALE;
         if (phase == SK_ENDED || (s & (mark | unless))) return SK_HIT_ALREADY;
         uint64_t next = s | mark;
-        if (phase == SK_PARKED) next = sk_woken_word(next, why);
+        bool wakes = phase == SK_PARKED && !(s & SK_SHIELDED);
+        if (wakes) next = sk_woken_word(next, why);
         if (phase == SK_DELAYED) next = sk_with_phase(next, SK_ACTIVE);
         /* [TS-A3] acquire-release; pairs with [TS-R2] when it wakes, and with [TS-A5]: of a timer that falls due and
            a cancel the later one sees what the earlier did. */
         if (sk_cas_ar(&t->word, &s, next))
-            return phase == SK_PARKED ? SK_HIT_WOKEN : phase == SK_DELAYED ? SK_HIT_DELAYED : SK_HIT_MARKED;
+            return wakes ? SK_HIT_WOKEN : phase == SK_DELAYED ? SK_HIT_DELAYED : SK_HIT_MARKED;
     }
 }
 

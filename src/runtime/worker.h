@@ -17,6 +17,7 @@
 #include "deque/taskq.h"
 #include "mem/slab.h"
 #include "mem/stack.h"
+#include "runtime/deadlock.h"
 #include "runtime/local.h"
 #include "runtime/task.h"
 #include "skua/runtime.h"
@@ -43,6 +44,11 @@ struct sk_worker {
     uint32_t index;        /* I: place among the runtime's workers */
     uint32_t tick;         /* O: dispatches, for what is done every so often */
     uint32_t in_a_row;     /* O: tasks taken from runnext without a look at the queue */
+    uint32_t newborn;      /* O: so many of the newest in the queue have not been started */
+    uint32_t young;        /* O: looks at a queue whose newest tasks could go first */
+    uint32_t handed;       /* O: tasks put into runnext, and so on: see sk_ready_next */
+    uint32_t spread;       /* O: so many of the next go to the queue instead */
+    uint64_t handed_at;    /* O: ns, of the one in runnext; 0: not looked at */
     sk_local *local;       /* O: the thread */
     sk_task *task;         /* O: running now; NULL in the loop */
     sk_fiber *fiber;       /* O: the stack that the thread stands on */
@@ -59,6 +65,7 @@ struct sk_worker {
     sk_slab_cache tasks;   /* O */
     sk_stack_cache stacks; /* O */
     sk_slab_cache jobs;    /* O: of src/pool/job.c, which sets it up; all zero before */
+    sk_slab_cache cached[SK_CACHED]; /* O: see sk_cached_alloc */
     /* --- shared --- */
     SK_LINE_ALIGNED sk_taskq queue;
     sk_claim next_claim;                          /* who may touch runnext: the owner for free, the monitor late */
@@ -115,6 +122,7 @@ struct skua_runtime {
     sk_atomic(uint32_t) monitor_deep;                 /* 1: it sleeps until somebody wakes it */
     sk_atomic(uint32_t) monitor_napping;              /* 1: it naps for long */
     sk_local *monitor;                                /* I */
+    sk_deadlock deadlock;                             /* see deadlock.h */
     sk_local *threads;                                /* monitor: all threads but itself */
     sk_atomic(uint32_t) thread_count;
     sk_inject spares;              /* threads with nothing to carry; the monitor takes */

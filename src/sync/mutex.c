@@ -8,6 +8,8 @@
 #include "os/fork.h"
 #include "os/futex.h"
 #include "runtime/sched.h"
+#include "runtime/shield.h"
+#include "sync/cycle.h"
 
 enum { WAITING = 0, WOKEN = 1, HANDED = 2, ABANDONED = 3 }; /* a node's word */
 
@@ -28,9 +30,12 @@ uint64_t sk_mutex_fair_ns = A_MILLISECOND;
 #endif
 
 #ifdef SK_MODEL
-enum { SPINS = 0 };
+enum { SPINS = 0, SKIPS = 0 };
 #else
-enum { SPINS = 30 }; /* a microsecond or less: what a park and a wake-up cost */
+enum {
+    SPINS = 30, /* a microsecond or less: what a park and a wake-up cost */
+    SKIPS = 7
+};
 #endif
 
 struct sk_mutex_node {
@@ -40,8 +45,10 @@ struct sk_mutex_node {
     SK_MUTEX_FIELD(sk_task *) task;        /* I once pushed; NULL: a thread */
     SK_MUTEX_FIELD(uint64_t) generation;   /* I once pushed: the park to end */
     SK_MUTEX_FIELD(uint64_t) since;        /* I: when the wait began */
+    SK_MUTEX_FIELD(uint64_t) looked;       /* holder: when it last looked at the clock for it */
     sk_atomic(uint32_t) word;
-    bool pushed;                /* waiter */
+    bool pushed;                  /* waiter */
+    SK_MUTEX_FIELD(uint8_t) skip; /* holder, I while not in the queue: how many unlocks need no look at the clock */
     SK_MUTEX_FIELD(bool) front; /* I once pushed: it has been woken before; before that: it is the one who is coming */
 };
 
@@ -59,7 +66,8 @@ static sk_mutex_node *new_node(sk_mutex *m, uint64_t now)
     sk_mutex_node *node = (sk_mutex_node *)sk_lazy_slab_alloc(&nodes);
     if (!node) return NULL;
     node->mutex = m;
-    node->since = now;
+    node->since = node->looked = now;
+    node->skip = 0;
     node->front = false;
     return node;
 }
@@ -84,10 +92,13 @@ static uint64_t word_of(sk_mutex_node *newest, uint64_t marks)
 bool sk_mutex_try(sk_mutex *m)
 {
     uint64_t w = sk_load_rlx(&m->word);
-    while (!(w & LOCKED))
+    while (!(w & LOCKED)) {
         /* [MX-A1] acquire; pairs with [MX-R1]: we see what the holder before us did, in its own data and in the
            queue. */
-        if (sk_cas_acq(&m->word, &w, w | LOCKED)) return true;
+        if (!sk_cas_acq(&m->word, &w, w | LOCKED)) continue;
+        sk_cycle_holds(m);
+        return true;
+    }
     return false;
 }
 
@@ -144,7 +155,7 @@ static bool happened(const sk_wait *wait, const sk_task *t)
 /* 0: woken, or the mutex was found free; or why the wait has ended. */
 static int sleep_as_task(sk_worker *w, sk_mutex_node *node, uint64_t deadline)
 {
-    sk_wait wait = {publish, happened, node, 0};
+    sk_wait wait = {publish, happened, node, 0, "mutex", node->mutex};
     return sk_why_error(sk_park(w, &wait, deadline));
 }
 
@@ -156,7 +167,7 @@ static int sleep_as_thread(sk_mutex_node *node, uint64_t deadline)
     if (!node->pushed) return 0;
     /* [MX-A5] acquire; pairs with [MX-C1]: a mutex that was handed over comes with what its holder did. */
     while (sk_load_acq(&node->word) == WAITING)
-        if (sk_futex_wait(&node->word, WAITING, deadline) == -ETIMEDOUT) return -ETIMEDOUT;
+        if (sk_thread_sleep(&node->word, WAITING, deadline, "mutex", node->mutex) == -ETIMEDOUT) return -ETIMEDOUT;
     return 0;
 }
 
@@ -187,6 +198,7 @@ static outcome after_sleep(sk_mutex_node *node, int error)
     /* [MX-A6] acquire; pairs with [MX-C1], as [MX-A5], for a task that was resumed for another reason. */
     if (sk_load_acq(&node->word) == HANDED) return GOT_IT;
     node->front = true;
+    node->skip = 0; /* should it lose: the holdings may have become long */
     return error ? GIVE_UP : GO_ON;
 }
 
@@ -217,10 +229,14 @@ static sk_noinline int lock_slow(sk_mutex *m, uint64_t deadline)
     if (!node) return sk_mutex_try(m) ? 0 : -ENOMEM;
     int error;
     outcome o;
+    sk_cycle_waits(m);
     do o = wait_once(task_worker(), node, deadline, &error);
     while (o == GO_ON);
+    sk_cycle_waits_no_more();
     if (o != LEFT) free_node(node);
-    return o == GOT_IT ? 0 : error;
+    if (o != GOT_IT) return error;
+    sk_cycle_holds(m);
+    return 0;
 }
 
 int sk_mutex_lock(sk_mutex *m, uint64_t deadline)
@@ -228,13 +244,13 @@ int sk_mutex_lock(sk_mutex *m, uint64_t deadline)
     return sk_likely(sk_mutex_try(m)) ? 0 : lock_slow(m, deadline);
 }
 
-/* A task that is cancelled or late cannot park, but its thread can sleep, when its worker has been lent. */
 void sk_mutex_force(sk_mutex *m)
 {
-    if (sk_mutex_lock(m, SK_NEVER) == 0) return;
-    bool lent = skua_blocking_begin() == 0;
-    while (sk_mutex_lock(m, SK_NEVER) != 0) skua_sleep(SK_MUTEX_FAIR_NS); /* no memory for a node */
-    if (lent) skua_blocking_end();
+    if (sk_likely(sk_mutex_lock(m, SK_NEVER) == 0)) return;
+    sk_shield shield;
+    sk_shield_raise(&shield);
+    while (sk_mutex_lock(m, SK_NEVER) != 0) (void)skua_sleep(SK_MUTEX_FAIR_NS); /* no memory for a node */
+    sk_shield_lower(&shield);
 }
 
 /* ---- unlocking ---- */
@@ -286,10 +302,18 @@ static void take_stack(sk_mutex *m)
     }
 }
 
-/* One look at the clock an unlock (*now: 0 before it): or who comes later could be overdue when the first was not. */
-static bool overdue(const sk_mutex_node *node, uint64_t *now)
+/* Has the first waited for too long? A look at the clock costs as much as an unlock: while SKIPS of them pass within a
+   small part of the time that makes overdue, it is spared so many times. One look an unlock at most (*now: 0 before
+   it): or who comes later could be overdue when the first was not. */
+static bool overdue(sk_mutex_node *node, uint64_t *now)
 {
+    if (node->skip > 0) {
+        node->skip--;
+        return false;
+    }
     if (!*now) *now = sk_clock_ns();
+    node->skip = *now - node->looked < SK_MUTEX_FAIR_NS / 16 ? SKIPS : 0;
+    node->looked = *now;
     return *now >= node->since + SK_MUTEX_FAIR_NS;
 }
 
@@ -339,6 +363,7 @@ static sk_noinline int unlock_slow(sk_mutex *m)
 int sk_mutex_unlock(sk_mutex *m)
 {
     uint64_t w = LOCKED;
+    sk_cycle_drops(m);
     /* [MX-R1] release; pairs with [MX-A1] and [MX-A3]: the next holder sees what we did. Not touched after this. */
     if (sk_likely(!m->first) && sk_likely(sk_cas_rel(&m->word, &w, UINT64_C(0)))) return 0;
     return unlock_slow(m);

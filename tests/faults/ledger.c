@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -178,6 +179,7 @@ int seen_sigaltstack(const stack_t *stack, stack_t *before)
 int seen_open(const char *path, int flags, ...);
 ssize_t seen_read(int file, void *text, size_t size);
 int seen_close(int file);
+int seen_eventfd(unsigned first, int flags);
 int seen_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 long seen_syscall(long number, long a, long b, long c, long d, long e, long f);
 
@@ -185,6 +187,14 @@ int seen_open(const char *path, int flags, ...)
 {
     called(SK_FAULT_FILE);
     int file = open(path, flags); /* for reading only: no mode */
+    if (file >= 0) sk_add_rlx(&files, INT64_C(1));
+    return file;
+}
+
+int seen_eventfd(unsigned first, int flags)
+{
+    called(SK_FAULT_FILE);
+    int file = eventfd(first, flags);
     if (file >= 0) sk_add_rlx(&files, INT64_C(1));
     return file;
 }
@@ -212,5 +222,10 @@ long seen_syscall(long number, long a, long b, long c, long d, long e, long f)
     if (number == SYS_futex && b == FUTEX_WAIT_BITSET_PRIVATE) called(SK_FAULT_FUTEX);
     if (number == SYS_membarrier && a != MEMBARRIER_CMD_GLOBAL) called(SK_FAULT_BARRIER);
     if (number == SYS_sched_getaffinity) called(SK_FAULT_AFFINITY);
-    return syscall(number, a, b, c, d, e, f);
+    long result = syscall(number, a, b, c, d, e, f);
+    if (number == SYS_signalfd4 && (int)a < 0) {
+        called(SK_FAULT_FILE);
+        if (result >= 0) sk_add_rlx(&files, INT64_C(1));
+    }
+    return result;
 }

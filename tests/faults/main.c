@@ -174,6 +174,7 @@ static void run_child(const fault_case *f, outcome *o)
     o->left = ledger_now();
     sk_local *local = sk_local_self(); /* ours is the only record that is left, with the tasks that it keeps */
     uint64_t kept = local ? 1 + sk_slab_cache_held(&local->tasks) + sk_slab_cache_held(&local->jobs) : 0;
+    for (unsigned i = 0; local && i < SK_CACHED; i++) kept += sk_slab_cache_held(&local->cached[i]);
     o->objects = (int64_t)(sk_slab_out() - kept);
 #if defined(__SANITIZE_ADDRESS__)
     if (__lsan_do_recoverable_leak_check()) abort();

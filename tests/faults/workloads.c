@@ -719,6 +719,7 @@ const workload workloads[] = {
     {"groups", work_groups, false},
     {"streams", work_streams, false},
     {"mutexes", work_mutexes, false},
+    {"signals", work_signals, false},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
 

@@ -24,6 +24,7 @@ void work_jobs(void);
 void work_groups(void);
 void work_streams(void);
 void work_mutexes(void);
+void work_signals(void);
 void work_pools_in_health(void);
 
 /* Every futex wait returns at once, for good: nothing here may be late for that, but processor time is used. */

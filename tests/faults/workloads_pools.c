@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "mem/slab.h"
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -294,6 +295,52 @@ static int mutexes(void *unused)
     return 0;
 }
 
+/* ---- tickers and signals ---- */
+
+static int call_nobody(void *arg)
+{
+    return arg != NULL;
+}
+
+static void a_ticker(skua_fn *fn)
+{
+    skua_ticker *t = NULL;
+    uint64_t when;
+    int error = fn ? skua_ticker_call(&t, SKUA_US(50), SKUA_US(50), fn, NULL)
+                   : skua_ticker_create(&t, SKUA_US(50), SKUA_US(50));
+    SK_EXPECT(error == 0 || excused(error));
+    if (error) return;
+    if (!fn) error = skua_chan_recv_for(skua_ticker_chan(t), &when, SKUA_MS(20));
+    SK_EXPECT(error == 0 || error == -ETIMEDOUT || excused(error));
+    error = skua_ticker_reset(t, SKUA_S(100), 0);
+    SK_EXPECT(error == 0 || excused(error) || (error == 1 && !well));
+    error = skua_ticker_stop(t);
+    SK_EXPECT(error == 0 || (error == -ESRCH && !well));
+    SK_EXPECT_EQ(skua_ticker_release(t), 0);
+}
+
+static int signals(void *unused)
+{
+    (void)unused;
+    skua_chan *c = NULL;
+    if (skua_runtime_current()) { /* outside of a task it would be of the default runtime, which stays */
+        a_ticker(NULL);
+        a_ticker(call_nobody);
+    }
+    int error = skua_signals_open(&c, (int[]){SIGUSR1, SIGRTMIN}, 2);
+    SK_EXPECT(error == 0 || excused(error) || (!well && (error == -EMFILE || error == -EAGAIN)));
+    uint64_t give_up = skua_now() + SKUA_S(2);
+    while (!error && c &&
+           (error = skua_signals_close(c)) == -ENOMEM) { /* the other side is at it, and no memory to wait */
+        SK_EXPECT(!well && skua_now() < give_up + SKUA_S(8));
+        if (skua_now() > give_up) sk_fault_reset();
+        error = 0;
+        usleep(100);
+    }
+    SK_EXPECT(error == 0 || !c);
+    return 0;
+}
+
 /* ---- all of them ---- */
 
 static void end_runtime(void)
@@ -346,6 +393,11 @@ void work_mutexes(void)
     from_both_sides(mutexes);
 }
 
+void work_signals(void)
+{
+    from_both_sides(signals);
+}
+
 /* The memory of a pool keeps the slots of its last queue. So that it does not depend on chance how much that is: all
    have been pools with a queue of one, more of them at a time than ever. Two who create a pool at the same moment have
    a magazine each (SK_SLAB_MAGAZINE), and what was a pool may lie below one of which nothing was used: so all of two.
@@ -367,6 +419,7 @@ void work_pools_in_health(void)
     from_both_sides(groups);
     from_both_sides(streams);
     from_both_sides(mutexes);
+    from_both_sides(signals);
     even_out();
     well = false;
 }

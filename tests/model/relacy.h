@@ -97,6 +97,12 @@ template <typename T> struct sk_watched {
         *this = was + 1;
         return was;
     }
+    T operator--(int)
+    {
+        T was = *this;
+        *this = was - 1;
+        return was;
+    }
     T operator--()
     {
         T was = *this;

@@ -135,6 +135,14 @@ static bool sk_adjust_run(skua_runtime *rt, uint64_t now);
 
 #include "timer/timers.c"
 
+uint64_t sk_deadlock_look(skua_runtime *)
+{
+    return SK_NEVER;
+}
+void sk_deadlock_up(skua_runtime *)
+{
+}
+
 #include "runtime/idle.c"
 #include "runtime/monitor.c"
 #include "runtime/expiry.c"

@@ -133,6 +133,34 @@ struct sk_worker {
     bool in_idle; /* the model's: it is in sk_idle */
 };
 
+/* The report of deadlocks, which no model makes: no steps of a schedule. */
+#define SK_RUNTIME_DEADLOCK_H
+#define SK_RUNTIME_EXTRA_H
+struct stub_unwatched {
+    uint32_t value;
+    uint32_t load(rl::memory_order, rl::debug_info_param) const
+    {
+        return value;
+    }
+    void store(uint32_t v, rl::memory_order, rl::debug_info_param)
+    {
+        value = v;
+    }
+};
+typedef struct sk_deadlock {
+    stub_unwatched watches, paying;
+} sk_deadlock;
+static inline uint64_t sk_deadlock_look(skua_runtime *)
+{
+    return SK_NEVER;
+}
+static inline void sk_deadlock_up(skua_runtime *)
+{
+}
+static inline void sk_extra_leaves(const sk_task *, const char *)
+{
+}
+
 struct skua_runtime {
     sk_atomic(uint32_t) stopping;
     sk_atomic(sk_worker *) workers[SKUA_WORKERS_MAX];
@@ -145,6 +173,7 @@ struct skua_runtime {
     sk_local *monitor;
     sk_atomic(uint64_t) handoffs;
     sk_inject owing;
+    sk_deadlock deadlock;
 };
 
 static inline uint32_t sk_workers_made(skua_runtime *rt)

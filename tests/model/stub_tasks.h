@@ -15,6 +15,8 @@
 #ifndef SK_TEST_MODEL_STUB_TASKS_H
 #define SK_TEST_MODEL_STUB_TASKS_H
 
+#include "base/rng.h"
+
 #include "model/stub_wheel.h"
 
 #define SK_RUNTIME_WORKER_H
@@ -35,6 +37,11 @@
 #define STUB_WORKERS 4
 #endif
 enum { STUB_THREADS = 5, STUB_PLACES = 8 };
+
+/* What a model does when an object of a slab is freed. */
+#ifndef STUB_FREED
+#define STUB_FREED(slab, object)
+#endif
 
 /* What a model does not look into: loads and stores of it are no steps of a schedule. */
 template <typename T> struct stub_plain {
@@ -130,6 +137,17 @@ static inline void sk_lazy_slab_free(sk_lazy_slab *lazy, void *object)
     sk_slab_free(&cache, object);
 }
 
+enum { SK_CACHED_CHANS, SK_CACHED_TICKERS, SK_CACHED };
+
+static inline void *sk_cached_alloc(sk_lazy_slab *lazy, unsigned)
+{
+    return sk_lazy_slab_alloc(lazy);
+}
+static inline void sk_cached_free(sk_lazy_slab *lazy, unsigned, void *object)
+{
+    sk_lazy_slab_free(lazy, object);
+}
+
 typedef struct sk_once {
     int unused;
 } sk_once;
@@ -145,6 +163,7 @@ static inline bool sk_forked(void)
     return false;
 }
 
+#include "runtime/deadlock.h"
 #include "runtime/task.h"
 #include "skua/runtime.h"
 
@@ -162,7 +181,7 @@ struct sk_local {
     sk_worker *worker;
     sk_task *blocked_task;
     sk_slab_cache tasks, jobs;
-    sk_atomic(uint32_t) word;
+    sk_atomic(uint32_t) word, claim;
     int thread;
 };
 
@@ -187,6 +206,7 @@ struct sk_worker {
     stub_plain<uint64_t> carry;
     stub_plain<bool> retire;
     stub_plain<sk_task *> runnext;
+    sk_rng rng;
     sk_timers timers;
     struct {
         STUB_COUNTER created, ended[SK_ENDS];
@@ -319,6 +339,23 @@ void sk_copy_fault(const sk_task *, skua_fault *)
 {
 }
 
+/* No task has a context, but in the model that is about them. */
+#ifndef STUB_OWN_EXTRA
+int sk_extra_may_park(const sk_extra *)
+{
+    RL_ASSERT(!"guarded");
+    return 0;
+}
+#endif
+
+/* For the report of deadlocks, which no model makes. */
+void sk_thread_sleeps(sk_atomic(uint32_t) *, uint32_t, const char *, const void *)
+{
+}
+void sk_thread_sleeps_end(void)
+{
+}
+
 /* In these models who serves timers looks again and again. */
 static inline void sk_ring(skua_runtime *, sk_worker *)
 {
@@ -445,6 +482,7 @@ static void stub_serve(sk_worker *w, int times)
 
 static void stub_freed(sk_slab *slab, void *object)
 {
+    STUB_FREED(slab, object);
     if (slab != &sk_tasks) return;
     sk_task *t = (sk_task *)object;
     stub_task *more = &stub->more[t - stub->tasks];
@@ -495,6 +533,7 @@ inline void stub_state::begin()
         locals[i].blocked_task = NULL;
         locals[i].tasks.slab = &sk_tasks;
         sk_store_rlx(&locals[i].word, 0u);
+        sk_store_rlx(&locals[i].claim, 0u);
     }
     sk_tasks.free = 0;
     for (int i = 0; i < STUB_TASKS; i++) {
@@ -512,6 +551,10 @@ inline void stub_state::begin()
         t->fn = NULL;
         t->arg = NULL;
         t->fiber = SK_FIBER_NONE;
+        t->limit = SK_LIMIT_NONE;
+        t->guarded = false;
+        t->extra = NULL;
+        sk_store_rlx(&t->claim, 0u);
         sk_store_rlx(&more[i].resumed, 0u);
         sk_store_rlx(&more[i].left, 0u);
         more[i].times_resumed = more[i].times_left = 0;

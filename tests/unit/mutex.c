@@ -400,3 +400,44 @@ SK_TEST(mutex, its_memory_may_be_freed_after_the_last_unlock)
     }
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
+
+/* ---- fair, also when holdings become long ---- */
+
+typedef struct greed {
+    skua_mutex m;
+    bool got;
+} greed;
+
+static int want_once(void *arg)
+{
+    greed *g = arg;
+    SK_EXPECT_EQ(skua_mutex_lock(&g->m), 0);
+    g->got = true;
+    SK_EXPECT_EQ(skua_mutex_unlock(&g->m), 0);
+    return 0;
+}
+
+/* One worker: a short holding, during which somebody comes to wait, then long ones. Returns how many of these. */
+static int hold_again_and_again(void *arg)
+{
+    greed *g = arg;
+    int holdings = 0;
+    SK_EXPECT_EQ(skua_mutex_lock(&g->m), 0);
+    SK_EXPECT_EQ(skua_go(want_once, g), 0);
+    SK_EXPECT_EQ(skua_yield(), 0);
+    SK_EXPECT_EQ(skua_mutex_unlock(&g->m), 0);
+    for (; !g->got && holdings < 100; holdings++) {
+        SK_EXPECT_EQ(skua_mutex_lock(&g->m), 0);
+        SK_EXPECT_EQ(skua_sleep(SKUA_MS(2)), 0);
+        SK_EXPECT_EQ(skua_mutex_unlock(&g->m), 0);
+    }
+    return holdings;
+}
+
+SK_TEST(mutex, long_holdings_after_a_short_one)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    greed g = {.m = SKUA_MUTEX_INIT};
+    SK_EXPECT(sk_run_on(rt, hold_again_and_again, &g) <= 12);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}

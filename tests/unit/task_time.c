@@ -1,6 +1,7 @@
 /* unit/task_time.c: sleeping, timers, delays and deadlines: nothing comes early, and each deadline has one effect. */
 #include "support/tasks.h"
 
+#include <pthread.h>
 #include <string.h>
 
 /* ---- sleep ---- */
@@ -220,4 +221,48 @@ SK_TEST(task_time, a_delay_is_never_early)
     SK_EXPECT_EQ(skua_cancel(t), 0);
     SK_EXPECT_EQ(skua_detach(t), 0);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* ---- timers that threads set anew, while the workers sweep ---- */
+
+typedef struct resets {
+    skua_runtime *rt;
+    sk_gate stop;
+} resets;
+
+static int nap_often(void *arg)
+{
+    resets *r = arg;
+    while (!sk_gate_now(&r->stop)) SK_EXPECT_EQ(skua_sleep(1000), 0);
+    return 0;
+}
+
+static int start_timer(void *out)
+{
+    return skua_timer_start(out, SKUA_S(1000), sk_give_0, NULL);
+}
+
+/* The wheel is the worker's: a thread that finds its slot just let go may not touch it. */
+static void *reset_often(void *arg)
+{
+    resets *r = arg;
+    skua_timer timer;
+    SK_EXPECT_EQ(sk_run_on(r->rt, start_timer, &timer), 0);
+    while (!sk_gate_now(&r->stop)) SK_EXPECT_EQ(skua_timer_reset(&timer, SKUA_S(1000)), 0);
+    SK_EXPECT_EQ(skua_timer_stop(timer), 0);
+    return NULL;
+}
+
+SK_TEST(task_time, threads_set_their_timers_anew)
+{
+    resets r = {.rt = sk_runtime_of(2)};
+    skua_task naps[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) naps[i] = sk_spawn_on(r.rt, nap_often, &r);
+    for (int i = 0; i < 2; i++) SK_EXPECT_EQ(pthread_create(&threads[i], NULL, reset_often, &r), 0);
+    skua_sleep(SKUA_MS(300));
+    sk_gate_add(&r.stop);
+    for (int i = 0; i < 2; i++) SK_EXPECT_EQ(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 2; i++) SK_EXPECT_EQ(skua_join(naps[i], NULL), 0);
+    SK_EXPECT_EQ(skua_runtime_release(r.rt), 0);
 }
