@@ -45,6 +45,7 @@
 #ifndef SKUA_SKUA_H
 #define SKUA_SKUA_H
 
+#include "skua/chan.h"
 #include "skua/cycle.h"
 #include "skua/deadlock.h"
 #include "skua/error.h"
@@ -58,6 +59,7 @@
 #include "skua/pool.h"
 #include "skua/progress.h"
 #include "skua/runtime.h"
+#include "skua/select.h"
 #include "skua/shard.h"
 #include "skua/storage.h"
 #include "skua/stream.h"

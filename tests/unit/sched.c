@@ -159,3 +159,73 @@ SK_TEST(sched, a_task_may_end_in_a_blocking_call)
     SK_EXPECT_EQ(sk_stats_of(rt).done, 50);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
+
+/* ---- a long queue: the newest first, but not for ever ---- */
+
+enum { OLD_TASKS = 400, YOUNG_MOST = 4000 };
+
+typedef struct generations {
+    sk_gate old, stop;
+    int young, young_before_the_first;
+    skua_chan *there, *back;
+} generations;
+
+static int be_old(void *arg)
+{
+    generations *g = arg;
+    if (sk_gate_now(&g->old) == 0) g->young_before_the_first = g->young;
+    sk_gate_add(&g->old);
+    return 0;
+}
+
+static int be_young(void *arg)
+{
+    generations *g = arg;
+    if (sk_gate_now(&g->old) < OLD_TASKS && g->young++ < YOUNG_MOST) SK_EXPECT_EQ(skua_go(be_young, g), 0);
+    return 0;
+}
+
+static int serve(void *arg)
+{
+    generations *g = arg;
+    for (int n; skua_chan_recv(g->there, &n) == 0;) SK_EXPECT_EQ(skua_chan_send(g->back, &n), 0);
+    return 0;
+}
+
+static int return_serve(void *arg)
+{
+    generations *g = arg;
+    for (int n = 0; sk_gate_now(&g->old) < OLD_TASKS && g->young < YOUNG_MOST; n++) {
+        SK_EXPECT_EQ(skua_chan_send(g->there, &n), 0);
+        SK_EXPECT_EQ(skua_chan_recv(g->back, &n), 0);
+    }
+    return skua_chan_close(g->there);
+}
+
+/* Two that keep runnext full, many who wait, and one whose successor is always the newest. */
+static int start_generations(void *arg)
+{
+    generations *g = arg;
+    SK_EXPECT_EQ(skua_go(return_serve, g), 0);
+    SK_EXPECT_EQ(skua_go(serve, g), 0);
+    for (int i = 0; i < 10 + g->young; i++) SK_EXPECT_EQ(skua_yield(), 0);
+    g->young = 0;
+    for (int i = 0; i < OLD_TASKS; i++) SK_EXPECT_EQ(skua_go(be_old, g), 0);
+    return skua_go(be_young, g);
+}
+
+SK_TEST(sched, old_tasks_do_not_starve_behind_young_ones)
+{
+    for (int phase = 0; phase < 4; phase++) {
+        skua_runtime *rt = sk_runtime_of(1);
+        generations g = {.young = phase};
+        SK_EXPECT_EQ(skua_chan_create(&g.there, sizeof(int), 0), 0);
+        SK_EXPECT_EQ(skua_chan_create(&g.back, sizeof(int), 0), 0);
+        SK_EXPECT_EQ(sk_run_on(rt, start_generations, &g), 0);
+        SK_EXPECT(sk_gate_await(&g.old, OLD_TASKS));
+        SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+        SK_EXPECT(g.young_before_the_first <= 20);
+        SK_EXPECT_EQ(skua_chan_release(g.there), 0);
+        SK_EXPECT_EQ(skua_chan_release(g.back), 0);
+    }
+}
