@@ -45,7 +45,9 @@
 #ifndef SKUA_SKUA_H
 #define SKUA_SKUA_H
 
+#include "skua/barrier.h"
 #include "skua/chan.h"
+#include "skua/cond.h"
 #include "skua/cycle.h"
 #include "skua/deadlock.h"
 #include "skua/error.h"
@@ -54,16 +56,22 @@
 #include "skua/future.h"
 #include "skua/histogram.h"
 #include "skua/lane.h"
+#include "skua/latch.h"
 #include "skua/locker.h"
 #include "skua/mutex.h"
+#include "skua/once.h"
+#include "skua/parking.h"
 #include "skua/pool.h"
 #include "skua/progress.h"
 #include "skua/runtime.h"
+#include "skua/rwlock.h"
 #include "skua/select.h"
+#include "skua/semaphore.h"
 #include "skua/shard.h"
 #include "skua/storage.h"
 #include "skua/stream.h"
 #include "skua/task.h"
 #include "skua/time.h"
+#include "skua/waitgroup.h"
 
 #endif
