@@ -71,9 +71,11 @@
 #include "skua/select.h"
 #include "skua/semaphore.h"
 #include "skua/shard.h"
+#include "skua/signals.h"
 #include "skua/storage.h"
 #include "skua/stream.h"
 #include "skua/task.h"
+#include "skua/ticker.h"
 #include "skua/time.h"
 #include "skua/waitgroup.h"
 

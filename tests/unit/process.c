@@ -20,7 +20,17 @@ static skua_stream *stream;
 static skua_shards *shards;
 static skua_lanes *lanes;
 static skua_lane *lane;
+static skua_chan *chan;
+static skua_ticker *ticker;
+static skua_context *context;
 static skua_task task;
+
+/* Every call refuses before it would come to this. */
+static int never_called(void *element, void *arg)
+{
+    (void)element;
+    return arg ? 0 : -1;
+}
 
 static void no_progress(void *ctx, const skua_progress *p)
 {
@@ -40,12 +50,26 @@ static int first_call_that_answers(void)
     skua_shards *other_shards = NULL;
     skua_lanes *other_lanes = NULL;
     skua_lane *other_lane = NULL;
+    skua_chan *other_chan = NULL;
+    skua_ticker *other_ticker = NULL;
+    skua_context *other_context = NULL;
+    skua_local_key local_key = {0, 0};
+    int element = 0;
+    skua_case send = SKUA_CASE_SEND(chan, &element);
     skua_stats stats;
     skua_pool_counts counts;
     skua_histogram histogram;
     skua_progress progress;
     skua_reporter reporter = {NULL, 0, {NULL, 0}};
     skua_mutex mutex = SKUA_MUTEX_INIT;
+    skua_rwlock rwlock = SKUA_RWLOCK_INIT;
+    skua_cond cond = SKUA_COND_INIT;
+    skua_semaphore semaphore = SKUA_SEMAPHORE_INIT(1, 1);
+    skua_waitgroup waitgroup = SKUA_WAITGROUP_INIT;
+    skua_latch latch = SKUA_LATCH_INIT(1);
+    skua_barrier barrier = SKUA_BARRIER_INIT(1);
+    skua_once once = SKUA_ONCE_INIT;
+    uint32_t word = 0;
     skua_spinlock spinlock;
     skua_mcs mcs;
     skua_locker locker, ready = {free, free, NULL};
@@ -69,6 +93,7 @@ static int first_call_that_answers(void)
         skua_after(1, sk_give_0, NULL),
         skua_timer_start(&timer, 1, sk_give_0, NULL),
         skua_timer_stop((skua_timer){task}),
+        skua_timer_reset(&(skua_timer){task}, 1),
         skua_blocking_begin(),
         skua_blocking_end(),
         skua_block(sk_give_0, NULL),
@@ -153,10 +178,96 @@ static int first_call_that_answers(void)
         skua_lane_stop(lane, 0),
         skua_lane_stats(lane, &counts),
         skua_lane_release(lane),
+        skua_context_create(&other_context, NULL),
+        skua_context_create_for(&other_context, context, 1),
+        skua_context_create_until(&other_context, NULL, 1),
+        skua_context_create_value(&other_context, NULL, &t, NULL, NULL),
+        skua_context_retain(context),
+        skua_context_release(context),
+        skua_context_cancel(context, 0),
+        skua_context_error(context),
+        skua_context_cause(context),
+        skua_context_deadline(context) == SKUA_FOREVER ? -ECHILD : 0,
+        skua_context_value(context, &t) ? 0 : -ECHILD,
+        skua_context_done(context) ? 0 : -ECHILD,
+        skua_context_enter(context),
+        skua_context_leave(context),
+        skua_context_run(context, sk_give_0, NULL),
+        skua_context_current() ? 0 : -ECHILD,
+        skua_context_go(context, sk_give_0, NULL),
+        skua_context_spawn(&t, context, NULL, sk_give_0, NULL),
+        skua_local_create(&local_key, NULL),
+        skua_local_set(local_key, NULL),
+        skua_local_get(local_key) ? 0 : -ECHILD,
+        skua_local_delete(local_key),
+        skua_nopark_begin_at("?", 0),
+        skua_nopark_end(),
+        skua_on_lock_cycle(NULL, NULL),
+        skua_ticker_create(&other_ticker, 1, 0),
+        skua_ticker_call(&other_ticker, 1, 0, sk_give_0, NULL),
+        skua_ticker_stop(ticker),
+        skua_ticker_reset(ticker, 1, 0),
+        skua_ticker_chan(ticker) ? skua_ticker_release(ticker) : 0,
+        skua_signals_open(&other_chan, (int[]){SIGTERM}, 1),
+        skua_signals_close(chan),
+        skua_runtime_on_deadlock(rt, NULL, NULL),
+        skua_chan_create(&other_chan, 4, 1),
+        skua_chan_create_signal(&other_chan, 1),
+        skua_chan_send(chan, &element),
+        skua_chan_send_for(chan, &element, 0),
+        skua_chan_try_send(chan, &element),
+        skua_chan_recv(chan, &element),
+        skua_chan_recv_for(chan, &element, 0),
+        skua_chan_try_recv(chan, &element),
+        skua_chan_each(chan, never_called, NULL),
+        skua_chan_close(chan),
+        skua_chan_retain(chan),
+        skua_chan_release(chan),
+        skua_chan_len(chan) == 1 && skua_chan_cap(chan) == 1 && !skua_chan_is_closed(chan) ? -ECHILD : 0,
+        skua_select(&send, 1),
+        skua_select(NULL, 0),
+        skua_select_for(&send, 1, 0),
+        skua_select_try(&send, 1),
         skua_mutex_lock(&mutex),
         skua_mutex_lock_for(&mutex, 0),
         skua_mutex_trylock(&mutex),
         skua_mutex_unlock(&mutex),
+        skua_rwlock_read_lock(&rwlock),
+        skua_rwlock_read_lock_for(&rwlock, 0),
+        skua_rwlock_read_trylock(&rwlock),
+        skua_rwlock_read_unlock(&rwlock),
+        skua_rwlock_write_lock(&rwlock),
+        skua_rwlock_write_lock_for(&rwlock, 0),
+        skua_rwlock_write_trylock(&rwlock),
+        skua_rwlock_write_unlock(&rwlock),
+        skua_cond_wait(&cond, &mutex),
+        skua_cond_wait_for(&cond, &mutex, 0),
+        skua_cond_signal(&cond),
+        skua_cond_broadcast(&cond),
+        skua_semaphore_init(&semaphore, 1, 1),
+        skua_semaphore_acquire(&semaphore, 1),
+        skua_semaphore_acquire_for(&semaphore, 1, 0),
+        skua_semaphore_try_acquire(&semaphore, 1),
+        skua_semaphore_release(&semaphore, 1),
+        skua_semaphore_available(&semaphore) == 1 ? -ECHILD : 0,
+        skua_waitgroup_add(&waitgroup, 1),
+        skua_waitgroup_done(&waitgroup),
+        skua_waitgroup_wait(&waitgroup),
+        skua_waitgroup_wait_for(&waitgroup, 0),
+        skua_latch_init(&latch, 1),
+        skua_latch_count_down(&latch, 1),
+        skua_latch_wait(&latch),
+        skua_latch_wait_for(&latch, 0),
+        skua_barrier_init(&barrier, 1),
+        skua_barrier_wait(&barrier),
+        skua_barrier_wait_for(&barrier, 0),
+        skua_barrier_reset(&barrier),
+        skua_barrier_is_broken(&barrier) ? 0 : -ECHILD,
+        skua_once_do(&once, sk_give_0, NULL),
+        skua_once_do_for(&once, sk_give_0, NULL, 0),
+        skua_once_is_done(&once) ? 0 : -ECHILD,
+        skua_park_on(&word, 0, 0),
+        skua_unpark_on(&word, 1),
         skua_locker_mutex(&locker, &mutex),
         skua_locker_fas(&locker, &spinlock),
         skua_locker_ticket(&locker, &spinlock),
@@ -184,7 +295,7 @@ static int first_call_that_answers(void)
         skua_runtime_default() ? 0 : -ECHILD,
     };
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
-        if (answers[i] != -ECHILD) return (int)i + 1;
+        if (answers[i] != -ECHILD) return i < 254 ? (int)i + 1 : 255; /* it becomes an exit status */
     return 0;
 }
 
@@ -213,11 +324,18 @@ SK_TEST(process, a_forked_child_gets_an_error_from_every_call)
     SK_EXPECT_EQ(skua_shards_create(&shards, &(skua_shards_options){.n = 2, .pool = {.parent = pool}}), 0);
     SK_EXPECT_EQ(skua_lanes_create(&lanes, &(skua_lanes_options){.pool = pool}), 0);
     SK_EXPECT_EQ(skua_lane_create(&lane, pool), 0);
+    SK_EXPECT_EQ(skua_chan_create(&chan, sizeof(int), 1), 0);
+    SK_EXPECT_EQ(skua_ticker_create(&ticker, SKUA_FOREVER, 0), 0);
+    SK_EXPECT_EQ(skua_context_create(&context, NULL), 0);
+    SK_EXPECT_EQ(skua_chan_send(chan, &(int){7}), 0);
     task = sk_spawn_on(rt, sk_open, &gate);
     SK_EXPECT_EQ(fork_and_ask(NULL), 0);                /* from a thread of the program's own */
     SK_EXPECT_EQ(sk_run_on(rt, fork_and_ask, NULL), 0); /* from a task */
     SK_EXPECT_EQ(skua_join(task, NULL), 0);             /* the parent goes on */
     SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &gate), 0);
+    SK_EXPECT_EQ(skua_context_release(context), 0);
+    SK_EXPECT_EQ(skua_chan_release(chan), 0);
+    SK_EXPECT_EQ(skua_ticker_release(ticker), 0);
     SK_EXPECT_EQ(skua_lane_release(lane), 0);
     SK_EXPECT_EQ(skua_lanes_release(lanes), 0);
     SK_EXPECT_EQ(skua_shards_release(shards), 0);
