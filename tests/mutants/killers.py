@@ -21,6 +21,8 @@ PARKING, BLOCKING, RETIRE = model("parking", 10000), model("blocking", 10000), m
 POOL, COUNT, JOB, MUTEX = model("pool", 10000), model("count", 10000), model("job", 10000), model("mutex", 10000)
 GROUP = model("group", 10000) + ["model/group bound 2 group-errors", "model/group bound 2 group-cause"]
 STREAM, LANE, FAULT = model("stream", 10000), model("lane", 10000), model("fault", 10000)
+SLEEPER, CHAN, SELECT = model("sleeper", 10000), model("chan", 10000), model("select", 10000)
+LOCKS, CONTEXT = model("locks", 10000), model("context", 10000) + ["model/context bound 1 context-nested"]
 ORDER = ["model/ways bound 1 order-drop-alone", "model/ways random 10000 order"]
 STRAIGHT = ["model/ways bound 1 straight-stop"]
 STORED = ["model/ways bound 1 stored-own", "model/ways bound 1 stored-cancel"]
@@ -30,6 +32,8 @@ SIM = "sim/all --jobs 1 --failures 1 --seeds 2500"
 FREEZE = "sim/all --jobs 1 --failures 1 --seeds 1500 --strategy freeze"
 LATE = "sim/all --jobs 1 --failures 1 --seeds 1500 --strategy pct3 --memory tso"
 RACE = "sim/all --jobs 1 --failures 1 --seeds 20000 --scenario race"
+WAITS = ["sim/all --jobs 1 --failures 1 --seeds 2500 --scenario " + name for name in ("channels", "locks", "contexts")]
+CHANNELS, LOCKED, CONTEXTS = WAITS
 POOLS = ["sim/all --jobs 1 --failures 1 --seeds 1000 --scenario " + name for name in ("pool", "full", "poolend")]
 
 # The whole library on real processors, which are x86: they see faults, but no weak order.
@@ -38,7 +42,7 @@ TASKS = ["unit/task", "unit/task_cancel", "unit/runtime_stop", "unit/blocking", 
 STRESS = ["stress/runtime_race@20", "stress/runtime@20", "stress/runtime_end@20", "stress/pool@20"]
 
 BY_FILE = {
-    "deque/taskq.h": [TASKQ, "unit/deque taskq", "stress/deque@20 taskq"],
+    "deque/taskq.h": [TASKQ, "model/newest random 20000", "unit/deque taskq", "stress/deque@20 taskq"],
     "deque/jobring.h": [JOBRING, "unit/deque jobring", "stress/deque@20 jobring"],
     "deque/inject.h": [INJECT, "unit/deque inject", "stress/deque@20 inject", "tsan/stress-deque@50 inject"],
     "deque/bounded.h": [BOUNDED, "unit/deque_bounded", *POOL, "unit/pool"] + POOLS,
@@ -79,10 +83,31 @@ BY_FILE = {
     "pool/earliest.h": [*ORDER, "unit/pool_order", SIM],
     "sync/mutex.c": [*MUTEX, "unit/mutex", SIM],
     "sync/locker.c": ["unit/locker", SIM],
+    "os/lock.h": [*SLEEPER, *CHAN, *LOCKS, CHANNELS],
+    "sync/sleeper.h": [*SLEEPER, *CHAN, *SELECT, CHANNELS],
+    "sync/sleeper.c": [*SLEEPER, *CHAN, *SELECT, CHANNELS],
+    "sync/turn.c": [*LOCKS, "unit/lock_waits", "unit/semaphore", LOCKED],
+    "sync/chan.c": [*CHAN, "unit/chan", "unit/chan_waits", CHANNELS],
+    "sync/select.c": [*SELECT, "unit/select", CHANNELS],
+    "sync/semaphore.c": [*LOCKS, "unit/semaphore", LOCKED],
+    "sync/waitgroup.c": [*LOCKS, "unit/gather", "unit/lock_waits", LOCKED],
+    "sync/rwlock.c": [*LOCKS, "unit/rwlock", LOCKED],
+    "sync/cond.c": [*LOCKS, "unit/cond", LOCKED],
+    "sync/parking.c": [*LOCKS, "unit/parking"],
+    "sync/barrier.c": [*LOCKS, "unit/gather", "unit/lock_waits"],
+    "sync/once.c": [*LOCKS, "unit/once", "unit/lock_waits"],
+    "sync/context.c": [*CONTEXT, "unit/context", "unit/context_tasks", CONTEXTS],
+    "sync/context_task.c": [*CONTEXT, "unit/context", "unit/context_tasks", CONTEXTS],
+    "sync/local.c": ["unit/local"],
+    "sync/ticker.c": ["unit/ticker"],
+    "sync/signals.c": ["unit/signals"],
+    "sync/cycle.c": ["unit/mutex", "unit/deadlock"],
+    "runtime/extra.c": [*CONTEXT, "unit/context_tasks", "unit/nopark", CONTEXTS],
+    "runtime/deadlock.c": ["unit/deadlock", SIM],
     "runtime/task_state.h": [*STATE, *JOIN, "unit/task", "unit/task_cancel", "unit/task_deadline", SIM],
     "runtime/task_join.h": [*JOIN, "unit/task", SIM],
     "runtime/join.c": [*JOIN, "unit/task", "unit/task_deadline", SIM],
-    "runtime/park.c": [*JOIN, "unit/task", "unit/task_cancel", "unit/sched", SIM] + STRESS,
+    "runtime/park.c": [*JOIN, *CONTEXT, "unit/task", "unit/task_cancel", "unit/sched", SIM] + STRESS,
     "runtime/idle.c": [*PARKING, SIM, FREEZE, LATE, "unit/sched", "unit/runtime"],
     "runtime/monitor.c": [*PARKING, *BLOCKING, SIM, FREEZE, "unit/blocking", "unit/sched", "unit/runtime"],
     "runtime/monitor.h": [*PARKING, SIM, LATE],

@@ -46,5 +46,8 @@ const sim_scenario sim_scenarios[] = {
     {"measured", sim_measured, SKUA_MS(100)},
     {"givenup", sim_givenup, SKUA_MS(100)},
     {"said", sim_said, SKUA_MS(100)},
+    {"channels", sim_channels, SKUA_MS(100)},
+    {"locks", sim_locks, SKUA_MS(100)},
+    {"contexts", sim_contexts, SKUA_MS(100)},
 };
 const unsigned sim_scenario_count = sk_array_len(sim_scenarios);

@@ -51,6 +51,11 @@ void sim_measured(void);
 void sim_givenup(void);
 void sim_said(void);
 
+/* What tasks wait on. */
+void sim_channels(void);
+void sim_locks(void);
+void sim_contexts(void);
+
 /* All together. */
 void sim_mix(void);
 
