@@ -36,6 +36,8 @@ typedef int bench_fn(bench_run *run);
 /* impl "skua" */
 bench_fn bench_million, bench_noop, bench_spawn_join, bench_spawn_batch, bench_yield, bench_sleep_1m, bench_timer,
     bench_wake_latency, bench_steal, bench_grow_shrink, bench_sleep_accuracy, bench_idle;
+bench_fn bench_chan_pingpong, bench_chan_buffered, bench_chan_mpmc, bench_select, bench_mutex, bench_timer_chan,
+    bench_timer_chan_reset, bench_skynet, bench_sieve, bench_parked;
 bench_fn bench_million_full, bench_noop_bounded, bench_noop_4, bench_future, bench_priority, bench_group;
 
 /* impl "limited": futures of a pool with a limit; "task": the group's tasks are submitted by a task; "none": a pool

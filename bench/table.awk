@@ -30,11 +30,12 @@ function million_table(    i) {
     if (full) printf "  The limit is %d / 10,000 x 10 ms = %.3f s. Published figures are of other machines.\n", size, limit
 }
 
+# The last three columns are ratios to the row "Go": of the time (or the unit) each, of CPU time, of peak memory.
 function plain_table(    i) {
-    printf "  %-16s %8s %8s %9s %10s %8s\n", "", "wall s", "CPU s", "peak MB", unit, "to Go"
+    printf "  %-16s %8s %8s %9s %10s %8s %6s %6s\n", "", "wall s", "CPU s", "peak MB", unit, "to Go", "CPU", "MB"
     for (i = 1; i <= rows; i++) {
-        printf "  %-16s %8.3f %8.3f %9.1f %10.1f %8s  %s\n", name_of(impl[i]), wall[i], cpu[i], peak[i] / 1024, \
-            ns[i], ratio(ns[i], go_ns), note[i]
+        printf "  %-16s %8.3f %8.3f %9.1f %10.1f %8s %6s %6s  %s\n", name_of(impl[i]), wall[i], cpu[i], peak[i] / 1024, \
+            ns[i], ratio(ns[i], go_ns), ratio(cpu[i], go_cpu), ratio(peak[i], go_peak), note[i]
     }
 }
 
@@ -60,12 +61,12 @@ function latency_table(    i) {
     size = field($0, "params")
     sub(/^n=/, "", size)
     size += 0 # the number at its start
-    if (impl[rows] == "go") { go_wall = wall[rows]; go_ns = ns[rows] }
+    if (impl[rows] == "go") { go_wall = wall[rows]; go_ns = ns[rows]; go_cpu = cpu[rows]; go_peak = peak[rows] }
     if (p50[rows] != "") latencies = 1
 }
 
 END {
-    unit = bench == "idle" ? "CPU ns" : "ns each"
+    unit = bench == "idle" ? "CPU ns" : bench == "parked" ? "bytes each" : "ns each"
     full = size >= 10000
     if (rows == 0) print "  no results"
     else if (bench == "million") million_table()

@@ -24,6 +24,36 @@ func timer(r *run) error {
 	return nil
 }
 
+// The same with a channel that gets the time: what a receive's time-out costs.
+func timerChan(r *run) error {
+	r.params = "after_s=60"
+	r.start()
+	for i := 0; i < r.n; i++ {
+		t := time.NewTimer(time.Minute)
+		if !t.Stop() {
+			return fmt.Errorf("a timer of a minute fired")
+		}
+	}
+	r.stop()
+	return nil
+}
+
+// One timer for all. A stopped one may be reset: nothing has been sent.
+func timerChanReset(r *run) error {
+	r.params = "after_s=60 timers=1"
+	t := time.NewTimer(time.Minute)
+	t.Stop()
+	r.start()
+	for i := 0; i < r.n; i++ {
+		t.Reset(time.Minute)
+		if !t.Stop() {
+			return fmt.Errorf("a timer of a minute fired")
+		}
+	}
+	r.stop()
+	return nil
+}
+
 // From `go` to the goroutine's first instruction, when everything was asleep.
 // Go has no foreign threads: the goroutine that starts the other one goes to
 // sleep right after it, as the thread does in bench/wake_latency.c, and the

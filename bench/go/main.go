@@ -32,6 +32,16 @@ var benches = []bench{
 	{"yield", "go", 8000000, yield},
 	{"sleep-1m", "go", 1000000, sleep1m},
 	{"timer", "go", 2000000, timer},
+	{"timer-chan", "go", 2000000, timerChan},
+	{"timer-chan", "go-reset", 2000000, timerChanReset},
+	{"chan-pingpong", "go", 2000000, chanPingpong},
+	{"chan-buffered", "go", 5000000, chanBuffered},
+	{"chan-mpmc", "go", 4000000, chanMpmc},
+	{"select", "go", 2000000, selectTwo},
+	{"mutex", "go", 8000000, mutex},
+	{"skynet", "go", 1000000, skynetTree},
+	{"sieve", "go", 2000, sieve},
+	{"parked", "go", 100000, parked},
 	{"wake-latency", "go", 3000, wakeLatency},
 	{"steal", "go", 300000, steal},
 	{"grow-shrink", "go", 500000, growShrink},
@@ -54,7 +64,7 @@ func fail(format string, args ...interface{}) {
 }
 
 func main() {
-	impl := flag.String("impl", "go", "go or go-errgroup")
+	impl := flag.String("impl", "go", "go, go-errgroup or go-reset")
 	n := flag.Int("n", 0, "operations; 0: the bench's own number")
 	impls := flag.Bool("impls", false, "list what there is")
 	if len(os.Args) > 1 && os.Args[1][0] != '-' {

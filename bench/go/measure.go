@@ -30,16 +30,21 @@ func cpuSeconds() float64 {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
-func peakKB() int {
+// A number of /proc/self/status, in KiB; 0: it is not there.
+func statusKB(format string) int {
 	status, _ := os.ReadFile("/proc/self/status")
 	for _, line := range strings.Split(string(status), "\n") {
 		var kb int
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
+		if n, _ := fmt.Sscanf(line, format, &kb); n == 1 {
 			return kb
 		}
 	}
 	return 0
 }
+
+func peakKB() int { return statusKB("VmHWM: %d kB") }
+
+func residentKB() int { return statusKB("VmRSS: %d kB") }
 
 func (r *run) start() {
 	r.cpuStart = cpuSeconds()
