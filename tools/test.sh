@@ -290,6 +290,11 @@ run_examples()
         wanted "example-$name" || continue
         run_plainly examples "example-$name" tests/examples/run "build/gcc/examples/$name"
     done
+    for source in examples/patterns/*.c; do
+        name=pattern-$(basename "$source" .c)
+        wanted "$name" || continue
+        run_plainly examples "$name" tests/examples/run "build/gcc/examples/$name"
+    done
     ! wanted install || run_plainly examples install tools/test-install
 }
 

@@ -20,7 +20,11 @@
 #define sk_likely(x) __builtin_expect(!!(x), 1)
 #define sk_unlikely(x) __builtin_expect(!!(x), 0)
 #define sk_noinline __attribute__((noinline))
+#ifdef SK_COVERAGE /* a branch is one branch, not one for each place that it is copied to */
+#define sk_always_inline inline
+#else
 #define sk_always_inline inline __attribute__((always_inline))
+#endif
 #define sk_unused __attribute__((unused))
 
 #define sk_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
