@@ -25,7 +25,8 @@
  * that is stopped drops its ticks; it does not wait for them.  Each tick is a task
  * there and counted as such; one that is stopped counts as cancelled.
  *
- * Errors of every call: -EINVAL: a NULL ticker; -ECHILD in a forked child.
+ * Errors of every call: -EINVAL: a NULL ticker; -ECHILD in a forked child;
+ * -EBADF: it was released; noticed in builds with debug_checks only.
  * Context of every call: any thread, any number at a time; never parks.
  */
 #ifndef SKUA_TICKER_H

@@ -60,7 +60,7 @@ struct sk_task {
     SK_LINE_ALIGNED sk_task_state state; /* anyone, see task_state.h */
     sk_join join;                        /* anyone, see task_join.h */
     sk_inject_link link;                 /* holder: link of inboxes and of the slab's free list */
-    skua_fn *fn;                         /* I: from birth to end */
+    skua_fn *fn;                         /* I: from birth to end; a context's task: the runner, once */
     void *arg;                           /* I */
     sk_fiber *fiber;                     /* holder: the stack it is parked on, or one of the above */
     sk_atomic(sk_task_owner *) owner;    /* I: atomic because a stopping runtime looks at all tasks, see shutdown.c */

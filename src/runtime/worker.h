@@ -36,7 +36,7 @@ typedef struct sk_counters {
 /* Whether the worker's thread is at its post, see blocking.c. */
 enum { SK_CARRIED = 0, SK_LENT = 1, SK_VACANT = 2, SK_CARRY = 3 /* the mask; above it a ticket */ };
 
-enum { SK_LOOT = 64, SK_QUIET_NS = 50000 /* see sched.c */ };
+enum { SK_LOOT = SK_TASKQ_LOOT, SK_QUIET_NS = 50000 /* see sched.c */ };
 
 struct sk_worker {
     /* --- the carrying thread's own --- */
