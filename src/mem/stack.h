@@ -29,7 +29,7 @@ enum {
     SK_STACK_CLASS_DEFAULT = 2, /* 64 KiB */
     SK_STACK_MIN_SHIFT = 14,
     SK_STACK_BATCH = 32,                     /* stacks that travel together between a cache and the depot */
-    SK_STACK_COLOURS = 16,                   /* places of the head within the top page */
+    SK_STACK_COLOURS = 32,                   /* places of the head within the top page */
     SK_STACK_COLOUR_STEP = 64,               /* bytes between two colours: one cache line */
     SK_STACK_HEAD = SK_SANITIZED ? 128 : 64, /* bytes kept for the descriptor; sanitizers need some words more */
 };
