@@ -29,6 +29,11 @@ static bool anyone_idle(skua_runtime *rt)
     return false;
 }
 
+bool sk_anyone_idle(skua_runtime *rt)
+{
+    return anyone_idle(rt);
+}
+
 /* Takes a worker's idle bit: true for exactly one caller, who must ring its bell. By number: before the bit is taken,
    we may not look into the worker, which may be newer than what we see of it. */
 static bool claim(skua_runtime *rt, uint32_t index)

@@ -29,6 +29,9 @@ void sk_search_found(sk_worker *w);
 /* Whether any queue of the runtime holds a task now. */
 bool sk_anything_queued(skua_runtime *rt);
 
+/* Whether a worker sleeps, or is about to; a hint. Any thread. */
+bool sk_anyone_idle(skua_runtime *rt);
+
 /* Whether every worker of the table sleeps. For the monitor. */
 bool sk_all_idle(skua_runtime *rt);
 bool sk_is_idle(skua_runtime *rt, const sk_worker *w);

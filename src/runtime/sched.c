@@ -45,7 +45,11 @@
  * by level: each inner one parked, with a stack, before the first leaf has run.  So
  * when it is long, seven in eight looks take the newest task instead, if it has
  * no stack yet and belongs to no pool: the tree is walked in depth, and each eighth
- * look keeps the oldest from starving.
+ * look keeps the oldest from starving.  Of a tree the oldest are the largest, and
+ * one in eight would be enough to begin them all.  So the eighth look, too, leaves
+ * the oldest where it is while the queue is longer than before the last one was
+ * taken: what that one has brought comes first.  But not for longer than OLD_NS,
+ * since a queue may grow for ever.
  *
  * Batches that the loop itself makes (timers that expire together, a pool's
  * pump) are announced late: most are gone before another thread could be awake,
@@ -57,7 +61,7 @@
  * next when its waker parks, usually within a microsecond, on a warm cache, and
  * waking another thread for it would cost more than it.  When that takes longer,
  * as between the stages of a pipeline that compute, both could run at once: so
- * every 16th is timed, and when one had to wait for 20 us the next 64 go to the
+ * every 64th is timed, and when one had to wait for 20 us the next 64 go to the
  * queue, announced.  When the worker does not come round at all, the monitor
  * takes it out.
  *
@@ -89,8 +93,9 @@ enum {
     SPIN_NS = 10000,     /* at most as long as a sleep and a wake-up cost */
     OVERDUE_NS = 250000, /* a wheel this late may be fired by others */
     LONG_QUEUE = 256,    /* from so many on the newest tasks go first */
-    OLD_EVERY = 8,       /* but for one in so many looks at the queue */
-    TIME_EVERY = 16,     /* of the tasks put into runnext, that many for one whose wait is timed */
+    OLD_EVERY = 8,       /* but for one in so many looks at the queue, */
+    OLD_NS = 100000,     /* which waits so long at most for what the one before it has brought */
+    TIME_EVERY = 64,     /* of the tasks put into runnext, that many for one whose wait is timed */
     SPREAD_NS = 20000,   /* one that waited so long would have been better off elsewhere */
     SPREAD = 64          /* so that many of the next go to the queue */
 };
@@ -128,7 +133,7 @@ void sk_ready(sk_worker *w, sk_task *t)
 }
 
 /* The one in runnext that is timed has waited until now. */
-static void look_at_handed(sk_worker *w)
+static sk_noinline void look_at_handed(sk_worker *w)
 {
     if (sk_clock_ns() - w->handed_at > SPREAD_NS) {
         w->spread = SPREAD;
@@ -137,23 +142,16 @@ static void look_at_handed(sk_worker *w)
     w->handed_at = 0;
 }
 
-/* Whether a task had better be announced; owner. */
-static bool is_to_spread(sk_worker *w)
+/* The one just put into runnext is timed, if there is anybody who could run it instead. */
+static sk_noinline void time_handed(sk_worker *w)
 {
-    if (sk_unlikely(w->spread)) {
-        w->spread--;
-        return true;
-    }
-    if (sk_unlikely(++w->handed % TIME_EVERY == 0)) {
-        if (w->handed_at) look_at_handed(w); /* the monitor has taken it out, or it is to be displaced */
-        w->handed_at = sk_clock_ns();
-    }
-    return false;
+    if (w->handed_at) look_at_handed(w); /* the monitor has taken it out, or it is to be displaced */
+    if (sk_anyone_idle(w->runtime)) w->handed_at = sk_clock_ns();
 }
 
 /* Two that wake each other in turn, and a third, would wake another thread each time: one that was woken is announced
    late. One that has not been started may be the first of many, with a lot to do. */
-static void push_displaced(sk_worker *w, sk_task *t)
+static sk_noinline void push_displaced(sk_worker *w, sk_task *t)
 {
     if ((uintptr_t)t->fiber <= (uintptr_t)SK_FIBER_SPECIAL) {
         sk_ready(w, t);
@@ -163,10 +161,17 @@ static void push_displaced(sk_worker *w, sk_task *t)
     if (!sk_load_rlx(&w->quiet_since)) sk_announce_later(w, sk_clock_ns());
 }
 
+/* Into a queue, announced, though it was to run next. */
+static sk_noinline void spread(sk_worker *w, sk_task *t)
+{
+    if (w && w->runtime == sk_task_runtime(t) && w->spread) w->spread--;
+    sk_ready(w, t);
+}
+
 void sk_ready_next(sk_worker *w, sk_task *t)
 {
-    if (sk_unlikely(!w || w->runtime != sk_task_runtime(t) || is_to_spread(w))) {
-        sk_ready(w, t);
+    if (sk_unlikely(!w || w->runtime != sk_task_runtime(t) || w->spread)) {
+        spread(w, t);
         return;
     }
     if (sk_unlikely(!sk_claim_enter(&w->next_claim))) {
@@ -176,6 +181,7 @@ void sk_ready_next(sk_worker *w, sk_task *t)
     sk_task *displaced = sk_load_rlx(&w->runnext);
     sk_store_rlx(&w->runnext, t);
     sk_claim_leave(&w->next_claim);
+    if (sk_unlikely(++w->handed % TIME_EVERY == 0)) time_handed(w);
     if (displaced) push_displaced(w, displaced);
 }
 
@@ -186,12 +192,13 @@ void sk_announce_later(sk_worker *w, uint64_t now)
     if (sk_load_rlx(&w->quiet_since) == 0) sk_store_rlx(&w->quiet_since, now);
 }
 
-/* Now and then while there is an unannounced batch: has it waited long enough for somebody else to be woken? */
+/* Now and then while there is an unannounced batch: has it waited long enough for somebody else to be woken? While
+   nobody sleeps the clock, which costs as much as a switch, is not asked: who searches takes an old batch anyway. */
 static void announce_overdue(sk_worker *w)
 {
     if (sk_taskq_size(&w->queue) == 0) {
         sk_store_rlx(&w->quiet_since, UINT64_C(0));
-    } else if (sk_clock_ns() - sk_load_rlx(&w->quiet_since) > SK_QUIET_NS) {
+    } else if (sk_anyone_idle(w->runtime) && sk_clock_ns() - sk_load_rlx(&w->quiet_since) > SK_QUIET_NS) {
         sk_store_rlx(&w->quiet_since, UINT64_C(0));
         sk_notify(w->runtime);
     }
@@ -199,7 +206,7 @@ static void announce_overdue(sk_worker *w)
 
 /* ---- taking tasks ---- */
 
-sk_task *sk_take_next(sk_worker *w)
+static sk_always_inline sk_task *take_next(sk_worker *w)
 {
     if (!sk_load_rlx(&w->runnext) || sk_unlikely(!sk_claim_enter(&w->next_claim))) return NULL;
     sk_task *t = sk_load_rlx(&w->runnext);
@@ -209,9 +216,29 @@ sk_task *sk_take_next(sk_worker *w)
     return t;
 }
 
-/* Of a long queue whose newest tasks have not been started: the newest. */
-static sk_task *take_newborn(sk_worker *w)
+sk_task *sk_take_next(sk_worker *w)
 {
+    return take_next(w);
+}
+
+/* Whether the oldest of a long queue had better wait: what the last one has brought is not done yet. */
+static bool is_old_to_wait(sk_worker *w)
+{
+    uint64_t size = sk_taskq_size(&w->queue);
+    if (w->old_size && size > w->old_size) {
+        uint64_t now = sk_clock_ns();
+        if (!w->old_waits) w->old_waits = now;
+        if (now - w->old_waits < OLD_NS) return true;
+    }
+    w->old_size = size;
+    w->old_waits = 0;
+    return false;
+}
+
+/* Of a long queue whose newest tasks have not been started: the newest. NULL: it is the oldest one's turn. */
+static sk_noinline sk_task *take_newborn(sk_worker *w)
+{
+    if (++w->young % OLD_EVERY == 0 && !is_old_to_wait(w)) return NULL;
     sk_task *t = (sk_task *)sk_taskq_take_newest(&w->queue);
     if (t) w->newborn--;
     return t;
@@ -230,28 +257,46 @@ static uint32_t take_inbox(sk_worker *w)
     return n;
 }
 
+/* Inbox and timers, before the next task. */
+static sk_noinline void look_around(sk_worker *w)
+{
+    uint64_t now = sk_clock_ns();
+    sk_store_rlx(&w->poke, false);
+    /* Announced once more, here and below: while they were in our hands, in no queue, whoever was woken for them may
+       have looked everywhere and gone to sleep. One who is counted as searching passes the search on anyway. */
+    if (take_inbox(w)) sk_announce_later(w, now);
+    sk_timers_run(w, now);
+}
+
+/* From the queue; then runnext again. */
+static sk_noinline sk_task *take_queued(sk_worker *w)
+{
+    sk_task *t;
+    w->in_a_row = 0;
+    if (w->newborn && sk_taskq_size(&w->queue) >= LONG_QUEUE && (t = take_newborn(w))) return t;
+    t = (sk_task *)sk_taskq_take(&w->queue);
+    return t ? t : take_next(w);
+}
+
+static sk_noinline sk_task *take_after_looks(sk_worker *w)
+{
+    if (w->tick % LOOK_EVERY == 0 || sk_load_rlx(&w->poke)) look_around(w);
+    if (w->tick % QUIET_EVERY == 0 && sk_load_rlx(&w->quiet_since)) announce_overdue(w);
+    sk_task *t = w->in_a_row++ < NEXT_IN_A_ROW ? take_next(w) : NULL;
+    return t ? t : take_queued(w);
+}
+
+/* The common way makes no call, and so saves no register. */
 sk_task *sk_take_local(sk_worker *w)
 {
     uint32_t tick = ++w->tick;
-    if (sk_unlikely(tick % LOOK_EVERY == 0 || sk_load_rlx(&w->poke))) {
-        uint64_t now = sk_clock_ns();
-        sk_store_rlx(&w->poke, false);
-        /* Announced once more, here and below: while they were in our hands, in no queue, whoever was woken for them
-           may have looked everywhere and gone to sleep. One who is counted as searching passes the search on anyway. */
-        if (take_inbox(w)) sk_announce_later(w, now);
-        sk_timers_run(w, now);
+    if (sk_unlikely(tick % LOOK_EVERY == 0 || tick % QUIET_EVERY == 0 || sk_load_rlx(&w->poke)))
+        return take_after_looks(w);
+    if (sk_likely(w->in_a_row++ < NEXT_IN_A_ROW && sk_load_rlx(&w->runnext))) {
+        sk_task *t = take_next(w);
+        if (sk_likely(t != NULL)) return t;
     }
-    if (sk_unlikely(tick % QUIET_EVERY == 0 && sk_load_rlx(&w->quiet_since))) announce_overdue(w);
-    sk_task *t;
-    if (w->in_a_row < NEXT_IN_A_ROW && (t = sk_take_next(w))) {
-        w->in_a_row++;
-        return t;
-    }
-    w->in_a_row = 0;
-    if (w->newborn && ++w->young % OLD_EVERY && sk_taskq_size(&w->queue) >= LONG_QUEUE && (t = take_newborn(w)))
-        return t;
-    t = (sk_task *)sk_taskq_take(&w->queue);
-    return t ? t : sk_take_next(w);
+    return take_queued(w);
 }
 
 static bool steal_from(sk_worker *w, sk_worker *victim)

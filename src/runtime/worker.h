@@ -46,6 +46,8 @@ struct sk_worker {
     uint32_t in_a_row;     /* O: tasks taken from runnext without a look at the queue */
     uint32_t newborn;      /* O: so many of the newest in the queue have not been started */
     uint32_t young;        /* O: looks at a queue whose newest tasks could go first */
+    uint64_t old_size;     /* O: how long that queue was when its oldest was taken; 0: it was not long */
+    uint64_t old_waits;    /* O: ns, since when the next is kept waiting, see sched.c; 0: it is not */
     uint32_t handed;       /* O: tasks put into runnext, and so on: see sk_ready_next */
     uint32_t spread;       /* O: so many of the next go to the queue instead */
     uint64_t handed_at;    /* O: ns, of the one in runnext; 0: not looked at */

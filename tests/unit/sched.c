@@ -229,3 +229,71 @@ SK_TEST(sched, old_tasks_do_not_starve_behind_young_ones)
         SK_EXPECT_EQ(skua_chan_release(g.back), 0);
     }
 }
+
+/* Each of them makes the queue longer: then the oldest wait for a time, not for the end. */
+enum { GROWING_OLD = 300, GROWING_ENOUGH = 20, GROWING_MOST = 300000 };
+
+static int be_two(void *arg)
+{
+    generations *g = arg;
+    for (int i = 0; i < 2; i++)
+        if (sk_gate_now(&g->old) < GROWING_ENOUGH && g->young++ < GROWING_MOST) SK_EXPECT_EQ(skua_go(be_two, g), 0);
+    return 0;
+}
+
+static int start_growing(void *arg)
+{
+    for (int i = 0; i < GROWING_OLD; i++) SK_EXPECT_EQ(skua_go(be_old, arg), 0);
+    return skua_go(be_two, arg);
+}
+
+SK_TEST(sched, old_tasks_do_not_starve_behind_more_and_more_young_ones)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    generations g = {0};
+    SK_EXPECT_EQ(sk_run_on(rt, start_growing, &g), 0);
+    SK_EXPECT(sk_gate_await(&g.old, GROWING_OLD));
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+    SK_EXPECT(g.young < GROWING_MOST);
+}
+
+/* ---- a tree: in depth ---- */
+
+/* Of 100,000 leaves; 1,111 are three levels above them or higher. OPEN_NS is OLD_NS of sched.c: how often the oldest
+   is taken nevertheless. */
+enum { TREE_LEVELS = 5, TREE_CHILDREN = 10, OPEN_MOST = 500, OPEN_NS = 100000 };
+
+typedef struct tree {
+    int level;
+    skua_chan *up;
+    int *open, *open_most; /* inner ones that wait for their children; of one worker's tasks */
+} tree;
+
+static int grow_tree(void *arg)
+{
+    tree self = *(const tree *)arg, child = self;
+    int sum = 1;
+    if (self.level > 0) {
+        child.level--;
+        SK_EXPECT_EQ(skua_chan_create(&child.up, sizeof(int), 0), 0);
+        if (++*self.open > *self.open_most) *self.open_most = *self.open;
+        for (int i = 0; i < TREE_CHILDREN; i++) SK_EXPECT_EQ(skua_go(grow_tree, &child), 0);
+        sum = 0;
+        for (int i = 0, one; i < TREE_CHILDREN; i++, sum += one) SK_EXPECT_EQ(skua_chan_recv(child.up, &one), 0);
+        --*self.open;
+        SK_EXPECT_EQ(skua_chan_release(child.up), 0);
+    }
+    return self.up ? skua_chan_send(self.up, &sum) : sum;
+}
+
+SK_TEST(sched, a_tree_is_walked_in_depth)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    int open = 0, open_most = 0;
+    tree root = {.level = TREE_LEVELS, .open = &open, .open_most = &open_most};
+    uint64_t start = skua_now();
+    SK_EXPECT_EQ(sk_run_on(rt, grow_tree, &root), 100000);
+    SK_EXPECT(open_most <= OPEN_MOST + (int)((skua_now() - start) / OPEN_NS));
+    SK_EXPECT_EQ(open, 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
