@@ -66,7 +66,7 @@ static inline void sk_fiber_put(sk_stack_cache *cache, sk_fiber *fiber)
  * someone switches to `from`, maybe on another thread: read no thread-local
  * address across it.
  */
-static inline void sk_fiber_switch(sk_fiber *from, sk_fiber *to)
+static sk_always_inline void sk_fiber_switch(sk_fiber *from, sk_fiber *to)
 {
     if (sk_unlikely(from->stack.guard == SK_VM_GUARD_CANARY)) sk_fiber_canary_check(from, SK_FIBER_CANARY_GLANCE);
 #if SK_SANITIZED

@@ -19,6 +19,10 @@
  * sees, wakes by compare-and-swap in one generation: at most one succeeds, and
  * at least one tries after 3.
  *
+ * A sleeper (sync/sleeper.h) needs neither 2 nor 5: it is known before it leaves,
+ * and woken by sk_state_grant, which leaves a permit in the state word when it
+ * comes before 3, and makes 3 fail.
+ *
  * The waiter is published before the task is PARKED, not after: a cancel that
  * wins right after 3 lets the task run on elsewhere, and what it takes back
  * there must have been made known by then, not appear later.
@@ -42,13 +46,11 @@ typedef struct parking {
     const sk_scope *scope; /* the one that the task stands in; NULL: none */
 } parking;
 
-enum { REFUSED_MARKED = 1, REFUSED_HAPPENED = 2 };
-
 /* Steps 2 and 3. 0, or why the task is still runnable. */
 static uint8_t publish_and_park(sk_task *t, const parking *p, uint64_t *generation)
 {
-    if (p->wait && p->wait->publish && !p->wait->publish(p->wait, t, *generation)) return REFUSED_HAPPENED;
-    return sk_state_park(&t->state, generation) ? 0 : REFUSED_MARKED;
+    if (p->wait && p->wait->publish && !p->wait->publish(p->wait, t, *generation)) return SK_REFUSED_HAPPENED;
+    return sk_state_park(&t->state, generation);
 }
 
 static uint8_t park_timed(sk_worker *w, sk_task *t, const parking *p, uint64_t *generation)
@@ -60,7 +62,7 @@ static uint8_t park_timed(sk_worker *w, sk_task *t, const parking *p, uint64_t *
     if (sk_unlikely(elsewhere)) sk_timers_look_at(w, w->runtime, elsewhere);
     if (sk_unlikely(refused)) {
         sk_timers_cancel_slot(w, &t->sleep);
-        sk_state_skip(&t->state);
+        if (sk_state_skip(&t->state)) refused = SK_REFUSED_HAPPENED;
     }
     sk_count_rlx(&w->count.timers_armed, 1u);
     return refused;
@@ -76,19 +78,29 @@ static bool scope_has_ended(const sk_scope *scope, sk_why *why)
     return ended != 0;
 }
 
+/* Counted before it is done, since it may be over at once; one that is refused is counted as resumed. */
+static void count_park(sk_worker *w)
+{
+    /* [PK-R1] release; pairs with [ST-A1] in a snapshot: whoever counts this park's resumption counts the park. */
+    sk_store_rel(&w->count.parked, sk_load_rlx(&w->count.parked) + 1);
+}
+
+static void refuse(sk_worker *w, sk_task *t, uint8_t refused)
+{
+    t->refused = refused;
+    sk_ready(w, t);
+}
+
 static void commit_park(sk_worker *w, sk_task *t, void *arg)
 {
     parking p = *(parking *)arg; /* copies: they stand on the stack that may soon be running again */
     sk_wait wait = {NULL, NULL, NULL, 0, NULL, NULL};
     if (p.wait) wait = *p.wait;
     uint64_t generation = sk_generation_of(sk_load_rlx(&t->state.word)) + 1;
-    /* [PK-R1] release; pairs with [ST-A1] in a snapshot: whoever counts this park's resumption counts the park. It is
-       counted before it is done, since it may be over at once; one that is refused is counted as resumed. */
-    sk_store_rel(&w->count.parked, sk_load_rlx(&w->count.parked) + 1);
+    count_park(w);
     uint8_t refused = p.deadline != SK_NEVER ? park_timed(w, t, &p, &generation) : publish_and_park(t, &p, &generation);
     if (sk_unlikely(refused)) {
-        t->refused = refused;
-        sk_ready(w, t);
+        refuse(w, t, refused);
         return;
     }
     sk_why why = SK_WHY_WAKE;
@@ -97,17 +109,30 @@ static void commit_park(sk_worker *w, sk_task *t, void *arg)
     if (sk_unlikely(over) && sk_state_wake(&t->state, generation, why)) sk_ready(w, t);
 }
 
+/* The same for most sleepers: no deadline, nothing to publish, no event to look at. */
+static void commit_bare(sk_worker *w, sk_task *t, void *scope)
+{
+    uint64_t generation;
+    sk_why why;
+    count_park(w);
+    uint8_t refused = sk_state_park(&t->state, &generation);
+    if (sk_unlikely(refused))
+        refuse(w, t, refused);
+    else if (sk_unlikely(scope) && scope_has_ended((const sk_scope *)scope, &why) &&
+             sk_state_wake(&t->state, generation, why))
+        sk_ready(w, t);
+}
+
 /* Where to go from a parking task: to a task at hand that has a stack, else to a loop, which starts the task at hand.
  */
-static sk_fiber *next_stack(sk_worker *w)
+static sk_always_inline sk_fiber *next_stack(sk_worker *w)
 {
     sk_task *next = sk_take_local(w);
     if (sk_unlikely(next && sk_load_rlx(&w->retire))) { /* it must come round to its loop, and leave */
         sk_push(w, next);
         next = NULL;
     }
-    /* A worker that retires must come round to its loop. */
-    if (next && (uintptr_t)next->fiber > (uintptr_t)SK_FIBER_SPECIAL && !sk_load_rlx(&w->retire)) {
+    if (sk_likely(next && (uintptr_t)next->fiber > (uintptr_t)SK_FIBER_SPECIAL)) {
         sk_count_rlx(&w->count.dispatches, 1u);
         w->task = next;
         return next->fiber;
@@ -124,7 +149,7 @@ static sk_fiber *next_stack(sk_worker *w)
 
 /* Leaves the running task's stack; back, on the worker it returns,
    when somebody has resumed it. NULL: there is no stack to go to. */
-static sk_worker *leave(sk_worker *w, sk_commit_fn *commit, void *arg)
+static sk_always_inline sk_worker *leave(sk_worker *w, sk_commit_fn *commit, void *arg)
 {
     sk_task *t = w->task;
     sk_fiber *from = w->fiber, *to = next_stack(w);
@@ -148,14 +173,14 @@ static int why_back(sk_worker *w, sk_task *t, uint64_t deadline)
 {
     /* [PK-R2] release; pairs with [ST-A1] in a snapshot. */
     sk_store_rel(&w->count.resumed, sk_load_rlx(&w->count.resumed) + 1);
-    uint8_t refused = t->refused;
-    t->refused = 0;
-    if (sk_likely(!refused)) {
+    if (sk_likely(!t->refused)) {
         int why = sk_state_why(&t->state);
         if (deadline != SK_NEVER && why != SK_WHY_TIMEOUT) sk_timers_cancel_slot(w, &t->sleep);
         return why;
     }
-    return refused == REFUSED_HAPPENED ? (int)SK_WHY_WAKE : why_marked(t);
+    uint8_t refused = t->refused;
+    t->refused = 0;
+    return refused == SK_REFUSED_HAPPENED ? (int)SK_WHY_WAKE : why_marked(t);
 }
 
 /* For whoever lists parked tasks. */
@@ -168,21 +193,42 @@ static void tell_wait(sk_task *t, const sk_wait *wait)
 #endif
 }
 
-int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline)
+/* Whatever is to be looked at before a park: 0, or why it must not be. *scope: the one the task stands in, or NULL. */
+static sk_always_inline int may_park(sk_worker *w, sk_task *t, uint64_t deadline, const sk_scope **scope)
 {
-    sk_task *t = w->task;
-    parking p = {wait, deadline, NULL};
+    *scope = NULL;
     if (sk_unlikely(sk_state_heeds(sk_load_rlx(&t->state.word)))) return why_marked(t);
     if (sk_unlikely(t->guarded)) {
         int why = sk_extra_may_park(t->extra);
         if (why) return why;
-        p.scope = t->extra->scope;
+        *scope = t->extra->scope;
     }
     if (sk_unlikely(t->limit == SK_LIMIT_UNARMED) && deadline > t->finish_by) sk_task_arm_limit(w, t);
+    return 0;
+}
+
+int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline)
+{
+    sk_task *t = w->task;
+    parking p = {wait, deadline, NULL};
+    int why = may_park(w, t, deadline, &p.scope);
+    if (sk_unlikely(why)) return why;
     if (wait) tell_wait(t, wait);
     w = leave(w, commit_park, &p);
     if (wait) tell_wait(t, NULL);
     return w ? why_back(w, t, deadline) : SK_WHY_NOMEM;
+}
+
+int sk_park_bare(sk_worker *w, const sk_wait *wait)
+{
+    sk_task *t = w->task;
+    const sk_scope *scope;
+    int why = may_park(w, t, SK_NEVER, &scope);
+    if (sk_unlikely(why)) return why;
+    tell_wait(t, wait);
+    w = leave(w, commit_bare, (void *)(uintptr_t)scope);
+    tell_wait(t, NULL);
+    return sk_likely(w != NULL) ? why_back(w, t, SK_NEVER) : SK_WHY_NOMEM;
 }
 
 bool sk_unpark(sk_task *t, uint64_t generation)

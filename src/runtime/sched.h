@@ -84,6 +84,10 @@ struct sk_wait {
  */
 int sk_park(sk_worker *w, const sk_wait *wait, uint64_t deadline);
 
+/* The same without a deadline, for one that is known already, and is woken by sk_state_grant: the calls of `wait` are
+   not made. */
+int sk_park_bare(sk_worker *w, const sk_wait *wait);
+
 /* Wakes a task parked in this generation. True for the one that did. Any thread. */
 bool sk_unpark(sk_task *t, uint64_t generation);
 

@@ -1,10 +1,10 @@
 /*
  * task_state.h: the state word of a task, and every legal transition.
  *
- *    63          16 15. 10    9          8         7      6   5    4        3     2..0
- *   +--------------+------+----------+---------+---------+-----+---------+-------+-----+
- *   |  generation  |(zero)| shielded | decided | started | why | expired |cancel |phase|
- *   +--------------+------+----------+---------+---------+-----+---------+-------+-----+
+ *    63          16 15. 11   10       9          8         7      6   5    4        3     2..0
+ *   +--------------+------+--------+----------+---------+---------+-----+---------+-------+-----+
+ *   |  generation  |(zero)| permit | shielded | decided | started | why | expired |cancel |phase|
+ *   +--------------+------+--------+----------+---------+---------+-----+---------+-------+-----+
  *
  *   phase      FREE -> [DELAYED ->] ACTIVE <-> PARKED ... ACTIVE -> ENDED -> FREE
  *   generation one more at each park and at each reuse of the memory, so that a
@@ -12,6 +12,11 @@
  *   why        who ended the last park: exactly one of wake, timeout, cancel
  *              and expiry wins, because each is a compare-and-swap away from
  *              PARKED in the generation it knows
+ *
+ * A permit is a wake that came before its park: a sleeper (sync/sleeper.h) is in a
+ * queue before it has left its stack, and whoever takes it out wakes it with one
+ * read-modify-write, which finds it PARKED, or leaves the permit.  Its park finds
+ * that, as both change one word: so neither needs to look a second time.
  *
  * The mark and the phase share one word, so there is no window between "asked
  * to end" and "parked": a cancel that comes before the park is found by the
@@ -46,6 +51,7 @@ enum {
     SK_STARTED = 1 << 7,  /* it has a deadline, and has started */
     SK_DECIDED = 1 << 8,  /* its result is certain: a deadline counts no more */
     SK_SHIELDED = 1 << 9, /* it parks whatever it is marked with, see shield.h */
+    SK_PERMIT = 1 << 10,  /* it has been woken from its next park, which does not happen */
     SK_GENERATION_SHIFT = 16
 };
 #define SK_GENERATION (UINT64_C(1) << SK_GENERATION_SHIFT)
@@ -174,10 +180,15 @@ static inline void sk_state_shield(sk_task_state *t, bool up)
     }
 }
 
-/* Runner, whose park did not happen: no timer armed for it may take a later park for it. */
-static inline void sk_state_skip(sk_task_state *t)
+/* Runner, whose park did not happen: no timer armed for it, and no waker, may take a later park for it. True: a waker
+   has been here, and left a permit. */
+static inline bool sk_state_skip(sk_task_state *t)
 {
-    sk_add_rlx(&t->word, SK_GENERATION);
+    uint64_t s = sk_load_rlx(&t->word);
+    /* [TS-A8] acquire; pairs with [TS-A7]: what the claimer has done before it. */
+    while (!sk_cas_acq(&t->word, &s, (s & ~(uint64_t)SK_PERMIT) + SK_GENERATION)) {
+    }
+    return (s & SK_PERMIT) != 0;
 }
 
 /* Holder: the memory may be reused. The generation moves on, so that whoever comes late fails. */
@@ -188,23 +199,30 @@ static inline void sk_state_free(sk_task_state *t)
     sk_store_rlx(&t->word, generation << SK_GENERATION_SHIFT);
 }
 
+/* Why a park did not happen. */
+enum { SK_REFUSED_MARKED = 1, SK_REFUSED_HAPPENED = 2 };
+
 /*
  * Runner, once it has left its stack: ACTIVE -> PARKED in a new generation,
- * which *generation gets.  False: it carries a mark and must not sleep.
+ * which *generation gets: 0.  Else it carries a permit (HAPPENED), or a mark, and
+ * must not sleep.
  */
-static inline bool sk_state_park(sk_task_state *t, uint64_t *generation)
+static inline uint8_t sk_state_park(sk_task_state *t, uint64_t *generation)
 {
     uint64_t s = sk_load_rlx(&t->word);
     for (;;) {
         sk_assert(sk_phase_of(s) == SK_ACTIVE);
-        if (sk_unlikely(sk_state_heeds(s))) return false;
+        if (sk_unlikely(s & (SK_PERMIT | SK_CANCEL | SK_EXPIRED))) {
+            if (s & SK_PERMIT) return SK_REFUSED_HAPPENED;
+            if (sk_state_heeds(s)) return SK_REFUSED_MARKED;
+        }
         uint64_t next = sk_with_phase(s, SK_PARKED) + SK_GENERATION;
         /* [TS-R2] sequentially consistent. As a release it pairs with [TS-A2] in sk_state_wake and [TS-A3] in
            sk_state_hit: without it the waker could resume a stack whose registers have not been saved yet. Its place
            in the single order before the parker's second look pairs with [TS-A4]: see park.c. */
         if (sk_cas_sc(&t->word, &s, next)) {
             *generation = sk_generation_of(next);
-            return true;
+            return 0;
         }
     }
 }
@@ -219,6 +237,31 @@ static inline bool sk_state_wake(sk_task_state *t, uint64_t generation, sk_why w
         /* [TS-A2] acquire-release at least; pairs with [TS-R2], see there. */
         if (sk_cas_sc(&t->word, &s, sk_woken_word(s, why))) return true;
     return false;
+}
+
+/* What a grant did. */
+typedef enum sk_grant {
+    SK_GRANT_LATE,   /* that wait is over, or has been granted already */
+    SK_GRANT_PERMIT, /* it has not parked yet, and will not */
+    SK_GRANT_WOKEN   /* it was parked: the caller must put it in a queue */
+} sk_grant;
+
+/*
+ * The same for a sleeper, which may not have parked yet, and then gets a permit.
+ * Whoever calls it has got the generation from the runner, and so finds a word that
+ * is no older than that.
+ */
+static inline sk_grant sk_state_grant(sk_task_state *t, uint64_t generation)
+{
+    uint64_t s = sk_load_rlx(&t->word);
+    for (;;) {
+        bool parked = sk_generation_of(s) == generation && sk_phase_of(s) == SK_PARKED;
+        if (!parked && (sk_generation_of(s) + 1 != generation || (s & SK_PERMIT))) return SK_GRANT_LATE;
+        /* [TS-A7] acquire-release; pairs with [TS-R2], as [TS-A2] does; and with [TS-A8]: who finds the permit has seen
+           what was done before it. */
+        if (sk_cas_ar(&t->word, &s, parked ? sk_woken_word(s, SK_WHY_WAKE) : s | SK_PERMIT))
+            return parked ? SK_GRANT_WOKEN : SK_GRANT_PERMIT;
+    }
 }
 
 /* Runner, after a park: why it ended. */

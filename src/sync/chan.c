@@ -60,7 +60,7 @@ static sk_always_inline int send_now(skua_chan *c, const void *element, sk_waite
 
 /* The first who waits to send takes part in a receive: when there was an element, it was full, and his is the
    youngest; else there is no buffer. */
-static sk_noinline bool recv_from_waiting(skua_chan *c, void *element, bool empty, sk_waiter **who)
+static sk_always_inline bool recv_from_waiting(skua_chan *c, void *element, bool empty, sk_waiter **who)
 {
     *who = sk_waiters_claim(&c->senders);
     if (!*who) return false;
@@ -108,20 +108,18 @@ static sk_always_inline sk_waiters *queue_of(skua_chan *c, bool sends)
     return sends ? &c->senders : &c->receivers;
 }
 
-/* The wait has failed: takes the waiter out, unless it has been claimed after all. */
-static int give_up(skua_chan *c, bool sends, sk_sleeper *s, sk_waiter *waiter, int error)
+/* The wait has failed. */
+static sk_noinline void give_up(skua_chan *c, sk_waiters *q, sk_waiter *waiter)
 {
-    if (!sk_sleeper_gives_up(s)) return 0;
     sk_lock_take(&c->lock);
-    sk_waiters_remove(queue_of(c, sends), waiter);
+    sk_waiters_remove(q, waiter);
     sk_lock_drop(&c->lock);
-    return error;
 }
 
 static sk_always_inline int wait_for(skua_chan *c, void *element, bool sends, uint64_t deadline)
 {
     sk_sleeper sleeper;
-    sk_waiter waiter = {NULL, NULL, &sleeper, element, sk_case_outcome(0), false}, *who;
+    sk_waiter waiter = {NULL, NULL, &sleeper, element, sk_case_outcome(0), false, false}, *who;
     int error = sk_sleeper_init(&sleeper);
     if (sk_unlikely(error)) return error;
     sk_lock_take(&c->lock);
@@ -131,9 +129,12 @@ static sk_always_inline int wait_for(skua_chan *c, void *element, bool sends, ui
     if (who) sk_wake_next(who);
     if (done != SK_WOULD_WAIT) return done;
     error = sk_sleeper_sleep(&sleeper, deadline, sends ? "chan send" : "chan receive", c);
-    if (sk_unlikely(error)) error = give_up(c, sends, &sleeper, &waiter, error);
+    if (sk_unlikely(error)) {
+        give_up(c, queue_of(c, sends), &waiter);
+        return error;
+    }
     /* The channel is not touched any more: who has sent, received or closed may have released it. */
-    return error || sk_sleeper_outcome(&sleeper) == sk_case_outcome(0) ? error : -EPIPE;
+    return sk_sleeper_outcome(&sleeper) == sk_case_outcome(0) ? 0 : -EPIPE;
 }
 
 static sk_noinline int wait_to_send(skua_chan *c, void *element, uint64_t deadline)

@@ -235,10 +235,9 @@ static int select_with(selection *s, uint64_t deadline)
     if (who) sk_wake_next(who);
     if (chosen >= 0 || !deadline) return chosen;
     error = sk_sleeper_sleep(&s->sleeper, deadline, "select", s->open ? s->cases[s->order[0]].chan : NULL);
-    bool gave_up = error && sk_sleeper_gives_up(&s->sleeper);
-    if (!gave_up) chosen = claimed_case(s);
+    if (!error) chosen = claimed_case(s);
     leave_queues(s, chosen);
-    return gave_up ? error : chosen;
+    return error ? error : chosen;
 }
 
 /* ---- the public calls ---- */

@@ -11,13 +11,14 @@
  *
  * Why what is handed over is never lost, and no waiter stranded.  Whether a waiter is
  * served or gives up is decided under the one lock, by whether it stands in the
- * queue.  So who stands there can always be claimed; who has been claimed takes what
- * it was given, however late it is or cancelled; and who leaves may see to it, under
+ * queue.  So who stands there can always be served: should the claim come too late
+ * to wake it, it is on its way to the lock and finds out.  Who has been served takes
+ * what it was given, however late it is or cancelled; and who leaves may see to it, under
  * the same lock, that those whom only it held up get their turn.  That a claim wakes
  * is the business of sleeper.h.
  *
- * Many are claimed in one hold of the lock and chained by their own links: a frame
- * whose sleeper has been claimed stands until that is settled, which waking does.
+ * Many are served in one hold of the lock and chained by their own links: the frame
+ * of one that has been served stands until that is settled, which waking does.
  * So after the last drop nobody touches the object, and whoever has been served may
  * free its memory, even while the others of its chain are still being woken; unless
  * one of them may be late or cancelled, and so look at the queue.

@@ -58,7 +58,7 @@ static inline bool sk_claim_enter_slow(sk_claim *c)
 }
 
 /* Owner: may it touch the wheel? False: somebody else does, and is not done yet. */
-static inline bool sk_claim_enter(sk_claim *c)
+static sk_always_inline bool sk_claim_enter(sk_claim *c)
 {
     sk_store_rlx(&c->inside, 1u);
     /* [TM-F1] light fence; pairs with [TM-F2] in sk_claim_try: whichever comes second sees the other's store. Without

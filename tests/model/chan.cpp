@@ -156,6 +156,35 @@ struct closing_full : rl::test_suite<closing_full, 3> {
     }
 };
 
+/* Who receives is late beside a close: the close does not end its next wait, for another channel. */
+struct closing_late : rl::test_suite<closing_late, 2> {
+    chan_world w;
+
+    void before()
+    {
+        w.begin(2, 3);
+        w.make(0, 0);
+        w.make(1, 0);
+        world.early = 1;
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            int got = w.receives(0, 0, SOON);
+            RL_ASSERT(got == -ETIMEDOUT || got == -EPIPE);
+            RL_ASSERT(w.receives(1, 0, SKUA_FOREVER) == 7);
+        } else {
+            RL_ASSERT(skua_chan_close(w.chan(0)) == 0);
+            RL_ASSERT(w.sends(1, 1, 7, SKUA_FOREVER) == 0);
+        }
+        world.leave();
+    }
+    void after()
+    {
+        w.end();
+    }
+};
+
 /* One sends, one receives, and either may be late at any moment. */
 template <bool sender, bool receiver> struct late : rl::test_suite<late<sender, receiver>, 2> {
     chan_world w;
@@ -336,6 +365,7 @@ static const sk_model models[] = {
     SK_EXPLORE(closing_none, "chan-close", 1),
     SK_EXPLORE(closing_one, "chan-close-buffer", 1),
     SK_EXPLORE(closing_full, "chan-close-full", 1),
+    SK_EXPLORE(closing_late, "chan-close-late", 2),
     SK_EXPLORE(late_sender, "chan-late-sender", 2),
     SK_EXPLORE(late_receiver, "chan-late-receiver", 2),
     SK_EXPLORE(late_both, "chan-late-both", 2),

@@ -140,18 +140,31 @@ struct context_world {
         sk_lock_drop(&lock);
         if (w) sk_wake(w);
     }
-    /* Outside of all contexts: it is woken by the token, and nothing else. */
-    void take()
+    /* Sleeps until the token comes: 0, or why not. */
+    int try_take()
     {
         sk_sleeper sleeper;
-        sk_waiter waiter = {NULL, NULL, &sleeper, NULL, 1, false};
+        sk_waiter waiter = {NULL, NULL, &sleeper, NULL, 1, false, false};
         RL_ASSERT(sk_sleeper_init(&sleeper) == 0);
         sk_lock_take(&lock);
         bool there = token;
         if (!there) sk_waiters_add(&waiters, &waiter);
         sk_lock_drop(&lock);
-        if (!there) RL_ASSERT(sk_sleeper_sleep(&sleeper, SK_NEVER, "model", NULL) == 0);
-        if (!there) RL_ASSERT(sk_sleeper_outcome(&sleeper) == 1);
+        if (there) return 0;
+        int error = sk_sleeper_sleep(&sleeper, SK_NEVER, "model", NULL);
+        if (!error) {
+            RL_ASSERT(sk_sleeper_outcome(&sleeper) == 1);
+            return 0;
+        }
+        sk_lock_take(&lock);
+        sk_waiters_remove(&waiters, &waiter);
+        sk_lock_drop(&lock);
+        return error;
+    }
+    /* Outside of all contexts: it is woken by the token, and nothing else. */
+    void take()
+    {
+        RL_ASSERT(try_take() == 0);
         waiting--;
     }
     void cancel(int i)
@@ -249,6 +262,47 @@ template <bool below, bool twice> struct parks : rl::test_suite<parks<below, twi
             w.give();
         } else {
             w.cancel(1);
+        }
+        world.leave();
+    }
+    void after()
+    {
+        w.end();
+    }
+};
+
+/* A sleeper in a context sleeps no longer than that. `given`: or it gets the token, which else is there for the next.
+ */
+template <bool given> struct sleeps : rl::test_suite<sleeps<given>, given ? 4 : 3> {
+    context_world w;
+
+    void before()
+    {
+        w.begin(given ? 4 : 3, 1);
+        w.make(0, NULL, false);
+        w.s.run(0, false);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            stub_as_task(&w.s, 0);
+            RL_ASSERT(skua_context_enter(&w.context[0]) == 0);
+            int error = w.try_take();
+            RL_ASSERT(error == -ECANCELED || (given && error == 0));
+            if (error) RL_ASSERT(w.news($) == 1);
+            RL_ASSERT(skua_context_leave(&w.context[0]) == 0);
+            if (given && error)
+                w.take();
+            else
+                w.waiting--;
+            stub_done(0);
+        } else if (index == 1) {
+            stub_loop(0);
+        } else if (index == 2) {
+            w.news($) = 1;
+            w.cancel(0);
+        } else {
+            w.give();
         }
         world.leave();
     }
@@ -411,6 +465,8 @@ template <bool cancelled> struct given_up : rl::test_suite<given_up<cancelled>, 
 typedef parks<false, false> parks_here;
 typedef parks<true, false> parks_below;
 typedef parks<true, true> parks_twice;
+typedef sleeps<false> sleeps_on;
+typedef sleeps<true> sleeps_given;
 typedef nested<false> nested_after;
 typedef nested<true> nested_inside;
 typedef given_up<true> given_up_cancelled;
@@ -419,6 +475,8 @@ static const sk_model models[] = {
     SK_EXPLORE(parks_here, "context-park", 1),
     SK_EXPLORE(parks_below, "context-park-below", 1),
     SK_EXPLORE(parks_twice, "context-park-twice", 1),
+    SK_EXPLORE(sleeps_on, "context-sleep", 1),
+    SK_EXPLORE(sleeps_given, "context-sleep-given", 0),
     SK_EXPLORE(leaves, "context-leave", 1),
     SK_EXPLORE(nested_after, "context-nested", 1),
     SK_EXPLORE(nested_inside, "context-nested-ended", 1),

@@ -7,8 +7,8 @@
  * The object is a box of tokens, as simple as can be.  What is tried: each wait
  * has exactly one outcome, and who was claimed sees what its claimer has moved;
  * no token is lost or doubled, nobody sleeps beside one; a sleeper that knows that
- * the box is its own frees it at once, and its own frame as well; a waker that comes
- * late ends no other wait.
+ * the box is its own frees it at once, and its own frame as well; a claim, a
+ * deadline and a cancel that come late end no other wait.
  */
 #include "model/stub_new.h"
 
@@ -61,25 +61,6 @@ struct sleep_world {
         if (waiter && !next) sk_wake(waiter);
     }
 
-    /* The same by one who is stopped between settling and waking, until the task is parked: there, or in a later wait.
-     */
-    void give_slowly(int b, sk_task *t)
-    {
-        box *o = boxes[b].operator->();
-        sk_lock_take(&o->lock);
-        sk_waiter *waiter = sk_waiters_claim(&o->waiters);
-        if (waiter)
-            (*(VAR_T(int) *)waiter->place)($) = 1;
-        else
-            o->tokens++;
-        sk_lock_drop(&o->lock);
-        if (!waiter) return;
-        sk_sleeper sleeper = *waiter->sleeper;
-        settle(waiter);
-        while (sk_phase_of(sk_load_sc(&t->state.word)) != SK_PARKED && !world.over) rl::yield(1, $);
-        (void)sk_unpark(t, sleeper.generation);
-    }
-
     /* Under the lock: takes a token, or leaves a waiter. */
     bool look(int b, frame *f, int i, int at)
     {
@@ -117,14 +98,10 @@ struct sleep_world {
         bool got = look(b, f, 0, at);
         sk_lock_drop(&o->lock);
         int error = got ? 0 : sk_sleeper_sleep(&f->sleeper, deadline, "model", o);
-        if (error && sk_sleeper_gives_up(&f->sleeper)) {
-            bool mine = withdraw(b, f, 0);
-            if (frees && mine) boxes[b].free_it();
-        } else {
-            if (!got) RL_ASSERT(sk_sleeper_outcome(&f->sleeper) == 1 && token[at]($) == 1);
-            error = 0;
-            if (frees) boxes[b].free_it();
-        }
+        bool mine = !error;
+        if (error) mine = withdraw(b, f, 0); /* it is final: a token that comes now stays in the box */
+        if (!error && !got) RL_ASSERT(sk_sleeper_outcome(&f->sleeper) == 1 && token[at]($) == 1);
+        if (frees && mine) boxes[b].free_it();
         memset((void *)f, 0xaa, sizeof *f);
         waiting--;
         return error;
@@ -236,7 +213,7 @@ template <bool cancelled> struct task_takes : rl::test_suite<task_takes<cancelle
     }
 };
 
-/* A task takes two tokens out of two boxes, one after the other: the giver of the first, late, ends no later wait.
+/* A task takes two tokens out of two boxes, one after the other: what ended the first wait does not end the second.
    `interrupted`: somebody ends the first wait without a mark, as a context that the task leaves after it. */
 template <bool interrupted> struct stale_waker : rl::test_suite<stale_waker<interrupted>, interrupted ? 4 : 3> {
     sleep_world w;
@@ -258,10 +235,7 @@ template <bool interrupted> struct stale_waker : rl::test_suite<stale_waker<inte
         } else if (index == 1) {
             stub_loop(0);
         } else if (index == 2) {
-            if (interrupted)
-                w.give(0, true);
-            else
-                w.give_slowly(0, &w.s.tasks[0]);
+            w.give(0, true);
             w.give(1, false);
         } else {
             sk_task *t = &w.s.tasks[0];
@@ -274,6 +248,78 @@ template <bool interrupted> struct stale_waker : rl::test_suite<stale_waker<inte
     void after()
     {
         RL_ASSERT(!w.boxes[0].lives && !w.boxes[1].lives);
+        w.end();
+    }
+};
+
+/* A task has a deadline, which another thread serves, beside the giver. `again`: then it takes a token without one,
+   which neither the timer nor the giver of the first spoils. */
+template <bool again> struct task_timed : rl::test_suite<task_timed<again>, 4> {
+    sleep_world w;
+
+    void before()
+    {
+        w.begin(4, 1 + again);
+        w.s.run(0, false);
+        world.early = 1;
+        world.patience = 3;
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            stub_as_task(&w.s, 0);
+            int error = w.take(0, 0, sk_clock_ns() + 5);
+            RL_ASSERT(error == 0 || error == -ETIMEDOUT);
+            if (again) RL_ASSERT(w.take(1, 0, SK_NEVER) == 0);
+            RL_ASSERT(sk_slot_state(sk_load_rlx(&w.s.tasks[0].sleep.word)) != SK_SLOT_ARMED);
+            stub_done(0);
+        } else if (index == 1) {
+            stub_loop(0);
+        } else if (index == 2) {
+            w.give(0, true);
+            if (again) w.give(1, false);
+        } else {
+            stub_serve(&w.s.workers[0], 2);
+        }
+        world.leave();
+    }
+    void after()
+    {
+        RL_ASSERT(!w.boxes[0].lives && w.boxes[1].lives == !again);
+        w.end();
+    }
+};
+
+/* A wait with a deadline is cancelled before it has parked, and claimed before the park is taken back: it has been
+   claimed. Its timer is stopped either way. */
+struct task_refused : rl::test_suite<task_refused, 4> {
+    sleep_world w;
+
+    void before()
+    {
+        w.begin(4, 1);
+        w.s.run(0, false);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            stub_as_task(&w.s, 0);
+            int error = w.take(0, 0, sk_clock_ns() + world.far / 2);
+            RL_ASSERT(error == 0 || error == -ECANCELED);
+            RL_ASSERT(sk_slot_state(sk_load_rlx(&w.s.tasks[0].sleep.word)) != SK_SLOT_ARMED);
+            stub_done(0);
+        } else if (index == 1) {
+            stub_loop(0);
+        } else if (index == 2) {
+            w.give(0, true);
+        } else {
+            stub_cancel(&w.s, 0);
+        }
+        world.leave();
+    }
+    void after()
+    {
+        RL_ASSERT(!w.boxes[0].lives);
         w.end();
     }
 };
@@ -351,6 +397,8 @@ typedef thread_takes<false> thread_alone;
 typedef thread_takes<true> thread_late;
 typedef task_takes<false> task_alone;
 typedef task_takes<true> task_cancelled;
+typedef task_timed<false> timed_once;
+typedef task_timed<true> timed_twice;
 typedef stale_waker<false> stale;
 typedef stale_waker<true> stale_interrupted;
 typedef two_queues<false> queues_thread;
@@ -360,6 +408,9 @@ static const sk_model models[] = {
     SK_EXPLORE(thread_late, "sleeper-thread-late", 4),
     SK_EXPLORE(task_alone, "sleeper-task", 2),
     SK_EXPLORE(task_cancelled, "sleeper-task-cancelled", 1),
+    SK_EXPLORE(timed_once, "sleeper-timed", 1),
+    SK_EXPLORE(timed_twice, "sleeper-timed-twice", 0),
+    SK_EXPLORE(task_refused, "sleeper-refused", 1),
     SK_EXPLORE(stale, "sleeper-stale", 1),
     SK_EXPLORE(stale_interrupted, "sleeper-stale-interrupted", 1),
     SK_EXPLORE(queues_thread, "sleeper-queues", 2),

@@ -62,7 +62,7 @@ struct task_model {
     {
         uint64_t generation;
         let_go();
-        if (!sk_state_park(&state, &generation)) {
+        if (sk_state_park(&state, &generation)) {
             take();
             return false;
         }
@@ -278,7 +278,7 @@ struct refused_skip : rl::test_suite<refused_skip, 3> {
     void thread(unsigned index)
     {
         if (index == 0) {
-            sk_state_skip(&t.state); /* its waiter's publication found that the event had happened */
+            RL_ASSERT(!sk_state_skip(&t.state)); /* its waiter's publication found that the event had happened */
             resumed += t.park_for_event(t.serial + 2);
         } else if (index == 1) {
             resumed += t.happen(t.serial + 2);
@@ -292,7 +292,7 @@ struct refused_skip : rl::test_suite<refused_skip, 3> {
     }
 };
 
-/* A skip is an addition to a word that others change: a mark that comes at that moment is not lost. */
+/* A skip changes a word that others change: a mark that comes at that moment is not lost. */
 struct skip_cancel : rl::test_suite<skip_cancel, 2> {
     task_model t;
 
@@ -303,7 +303,7 @@ struct skip_cancel : rl::test_suite<skip_cancel, 2> {
     void thread(unsigned index)
     {
         if (index == 0)
-            sk_state_skip(&t.state);
+            RL_ASSERT(!sk_state_skip(&t.state));
         else
             RL_ASSERT(t.cancel() == SK_HIT_MARKED);
     }
@@ -311,6 +311,226 @@ struct skip_cancel : rl::test_suite<skip_cancel, 2> {
     {
         uint64_t word = sk_load_rlx(&t.state.word);
         RL_ASSERT(sk_generation_of(word) == t.serial + 1 && t.marked());
+    }
+};
+
+/*
+ * ---- grants ----
+ *
+ * A sleeper's wait, which others may end before it has parked: by a grant, which is
+ * a claim, or otherwise, and then it has been given up.
+ */
+struct sleeper_model {
+    task_model t;
+    VAR_T(int) news[2]; /* what each granter has done before */
+    int claimed, given_up, granted;
+    bool again; /* parks once more, for something that does not come */
+
+    /* `sleeps_again`: only where no mark comes. */
+    void init(bool sleeps_again)
+    {
+        t.init(SK_ACTIVE);
+        news[0]($) = news[1]($) = 0;
+        claimed = given_up = granted = 0;
+        again = sleeps_again;
+    }
+    /* The wait is over, for whoever has the task in hand. */
+    void over(bool was_claimed)
+    {
+        RL_ASSERT(sk_generation_of(sk_load_rlx(&t.state.word)) == t.serial + 1);
+        claimed += was_claimed;
+        given_up += !was_claimed;
+        RL_ASSERT(!again || t.park(t.serial + 2));
+    }
+    /* It does not park, whatever the reason. `by`: who has granted it, if anybody. */
+    void skip(int by)
+    {
+        t.touch();
+        bool permit = sk_state_skip(&t.state);
+        if (permit && by >= 0) RL_ASSERT(news[by]($) == 1);
+        over(permit);
+    }
+    /* Parks, as a sleeper does. */
+    void sleep(int by)
+    {
+        uint64_t generation;
+        t.let_go();
+        uint8_t refused = sk_state_park(&t.state, &generation);
+        if (!refused) {
+            RL_ASSERT(generation == t.serial + 1);
+            return;
+        }
+        t.take();
+        int before = claimed;
+        skip(by);
+        RL_ASSERT(refused == SK_REFUSED_MARKED ? t.marked() : claimed == before + 1);
+    }
+    void grant(int by)
+    {
+        news[by]($) = 1;
+        sk_grant did = sk_state_grant(&t.state, t.serial + 1);
+        granted += did != SK_GRANT_LATE;
+        if (did != SK_GRANT_WOKEN) return;
+        t.take();
+        RL_ASSERT(sk_state_why(&t.state) == SK_WHY_WAKE);
+        over(true);
+    }
+    void timeout()
+    {
+        if (t.wake(t.serial + 1, SK_WHY_TIMEOUT)) over(false);
+    }
+    void cancel()
+    {
+        if (t.cancel() == SK_HIT_WOKEN) over(false);
+    }
+    /* Claimed or given up, once, and told so; and nothing is left for a later park. */
+    void end()
+    {
+        uint64_t word = sk_load_rlx(&t.state.word);
+        RL_ASSERT(claimed + given_up == 1 && granted == claimed);
+        RL_ASSERT(!(word & SK_PERMIT) && sk_generation_of(word) == t.serial + 1 + again);
+        RL_ASSERT(sk_phase_of(word) == (again ? SK_PARKED : SK_ACTIVE));
+        RL_ASSERT(t.held == !again);
+    }
+};
+
+/* A park beside a grant: that wakes it, or keeps it from parking. */
+struct grant_park : rl::test_suite<grant_park, 2> {
+    sleeper_model m;
+
+    void before()
+    {
+        m.init(true);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0)
+            m.sleep(0);
+        else
+            m.grant(0);
+    }
+    void after()
+    {
+        RL_ASSERT(m.claimed == 1);
+        m.end();
+    }
+};
+
+/* Beside a grant and a cancel: claimed, and marked; or given up. */
+struct grant_cancel : rl::test_suite<grant_cancel, 3> {
+    sleeper_model m;
+
+    void before()
+    {
+        m.init(false);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0)
+            m.sleep(0);
+        else if (index == 1)
+            m.grant(0);
+        else
+            m.cancel();
+    }
+    void after()
+    {
+        m.end();
+        RL_ASSERT(m.t.marked());
+    }
+};
+
+/* Beside a grant and its deadline. */
+struct grant_timeout : rl::test_suite<grant_timeout, 3> {
+    sleeper_model m;
+
+    void before()
+    {
+        m.init(true);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0)
+            m.sleep(0);
+        else if (index == 1)
+            m.grant(0);
+        else
+            m.timeout();
+    }
+    void after()
+    {
+        m.end();
+    }
+};
+
+/* Two grants, from two queues: one is told that it was late. `refused`: the task does not come as far as its park. */
+template <bool refused> struct two_grants : rl::test_suite<two_grants<refused>, 3> {
+    sleeper_model m;
+
+    void before()
+    {
+        m.init(true);
+    }
+    void thread(unsigned index)
+    {
+        if (index > 0)
+            m.grant((int)index - 1);
+        else if (refused)
+            m.skip(-1);
+        else
+            m.sleep(-1);
+    }
+    void after()
+    {
+        RL_ASSERT(refused || m.claimed == 1);
+        m.end();
+    }
+};
+
+/* A park that was refused, beside the grant: it comes before the skip, and the wait has been claimed; or after it, and
+   is late, also for the next park. */
+struct grant_skip : rl::test_suite<grant_skip, 2> {
+    sleeper_model m;
+
+    void before()
+    {
+        m.init(true);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0)
+            m.skip(0);
+        else
+            m.grant(0);
+    }
+    void after()
+    {
+        m.end();
+    }
+};
+
+/* The same, refused by a mark, which comes at that moment; and the timer that was armed for that park. */
+struct grant_marked : rl::test_suite<grant_marked, 4> {
+    sleeper_model m;
+
+    void before()
+    {
+        m.init(false);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0)
+            m.sleep(0);
+        else if (index == 1)
+            m.grant(0);
+        else if (index == 2)
+            m.cancel();
+        else
+            m.timeout();
+    }
+    void after()
+    {
+        m.end();
     }
 };
 
@@ -548,6 +768,13 @@ static const sk_model models[] = {
     SK_EXPLORE(late_timeout, "late-timeout", 4),
     SK_EXPLORE(refused_skip, "refused-skip", 4),
     SK_EXPLORE(skip_cancel, "skip-cancel", 4),
+    SK_EXPLORE(grant_park, "grant-park", 4),
+    SK_EXPLORE(grant_cancel, "grant-cancel", 4),
+    SK_EXPLORE(grant_timeout, "grant-timeout", 4),
+    SK_EXPLORE(two_grants<false>, "grant-two", 4),
+    SK_EXPLORE(two_grants<true>, "grant-two-skip", 4),
+    SK_EXPLORE(grant_skip, "grant-skip", 4),
+    SK_EXPLORE(grant_marked, "grant-marked", 3),
     SK_EXPLORE(stale_cancel, "stale-cancel", 4),
     SK_EXPLORE(stale_wake, "stale-wake", 4),
     SK_EXPLORE(delayed_seen<false>, "delayed-seen", 4),

@@ -30,7 +30,7 @@ SK_TEST(task_state, who_comes_late_changes_nothing)
     SK_EXPECT(!sk_state_undelay(&s, first + 1));
     SK_EXPECT_EQ(sk_state_hit(&s, first + 1, SK_CANCEL, SK_WHY_CANCEL, 0), SK_HIT_STALE);
     SK_EXPECT(sk_state_due(&s, first) && !sk_state_due(&s, first) && !sk_state_undelay(&s, first));
-    SK_EXPECT(sk_state_park(&s, &generation) && generation == first + 1);
+    SK_EXPECT(sk_state_park(&s, &generation) == 0 && generation == first + 1);
     SK_EXPECT(!sk_state_wake(&s, first, SK_WHY_WAKE)); /* an earlier park */
     SK_EXPECT(sk_state_wake(&s, generation, SK_WHY_TIMEOUT) && !sk_state_wake(&s, generation, SK_WHY_WAKE));
     SK_EXPECT_EQ(sk_state_why(&s), SK_WHY_TIMEOUT);
@@ -43,6 +43,33 @@ SK_TEST(task_state, who_comes_late_changes_nothing)
     SK_EXPECT(sk_state_born(&s, SK_ACTIVE) > first);
 }
 
+/* A claim that comes before the park: whoever is later, park or claim, finds out. */
+SK_TEST(task_state, a_permit_stands_for_one_park)
+{
+    sk_task_state s = {0};
+    uint64_t serial = sk_state_born(&s, SK_ACTIVE), generation = 0;
+    SK_EXPECT_EQ(sk_state_grant(&s, serial), SK_GRANT_LATE); /* an earlier wait */
+    SK_EXPECT_EQ(sk_state_grant(&s, serial + 1), SK_GRANT_PERMIT);
+    SK_EXPECT_EQ(sk_state_grant(&s, serial + 1), SK_GRANT_LATE);
+    SK_EXPECT_EQ(sk_state_hit(&s, serial, SK_CANCEL, SK_WHY_CANCEL, 0), SK_HIT_MARKED);
+    SK_EXPECT_EQ(sk_state_park(&s, &generation), SK_REFUSED_HAPPENED); /* it was first */
+    SK_EXPECT(sk_state_skip(&s));
+    SK_EXPECT_EQ(sk_state_grant(&s, serial + 1), SK_GRANT_LATE);
+    SK_EXPECT_EQ(sk_state_park(&s, &generation), SK_REFUSED_MARKED);
+    SK_EXPECT(!sk_state_skip(&s));
+    SK_EXPECT_EQ(sk_state_grant(&s, serial + 2), SK_GRANT_LATE);
+    (void)sk_state_decide(&s); /* takes the mark */
+    SK_EXPECT_EQ(sk_state_park(&s, &generation), 0);
+    SK_EXPECT_EQ(generation, serial + 3);
+    SK_EXPECT_EQ(sk_state_grant(&s, serial + 2), SK_GRANT_LATE);
+    SK_EXPECT_EQ(sk_state_grant(&s, generation), SK_GRANT_WOKEN);
+    SK_EXPECT_EQ(sk_state_why(&s), SK_WHY_WAKE);
+    SK_EXPECT_EQ(sk_state_grant(&s, generation), SK_GRANT_LATE);
+    SK_EXPECT_EQ(sk_state_park(&s, &generation), 0);
+    SK_EXPECT(sk_state_wake(&s, generation, SK_WHY_TIMEOUT));
+    SK_EXPECT_EQ(sk_state_grant(&s, generation), SK_GRANT_LATE);
+}
+
 SK_TEST(task_state, marks_keep_a_task_from_starting_and_parking)
 {
     static const unsigned marks[] = {SK_CANCEL, SK_EXPIRED};
@@ -50,7 +77,7 @@ SK_TEST(task_state, marks_keep_a_task_from_starting_and_parking)
         sk_task_state s = {0};
         uint64_t serial = sk_state_born(&s, SK_ACTIVE), generation = 0;
         SK_EXPECT_EQ(sk_state_hit(&s, serial, marks[i], SK_WHY_CANCEL, 0), SK_HIT_MARKED);
-        SK_EXPECT(!sk_state_start(&s) && !sk_state_park(&s, &generation));
+        SK_EXPECT(!sk_state_start(&s) && sk_state_park(&s, &generation) == SK_REFUSED_MARKED);
         SK_EXPECT_EQ(sk_state_end_timed(&s), marks[i]);
         sk_state_free(&s);
         serial = sk_state_born(&s, SK_ACTIVE);
