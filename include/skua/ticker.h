@@ -22,8 +22,8 @@
  *
  * It belongs to the runtime of the task that makes it, outside of a task to the
  * default one, which must be there as long as the ticker is set again.  A runtime
- * that is stopped drops its ticks; it does not wait for them.  Each tick is a task
- * there and counted as such; one that is stopped counts as cancelled.
+ * that is stopped drops its ticks; it does not wait for them.  Each call is a task
+ * there and counted as such; a tick into a channel is none.
  *
  * Errors of every call: -EINVAL: a NULL ticker; -ECHILD in a forked child;
  * -EBADF: it was released; noticed in builds with debug_checks only.
@@ -52,7 +52,8 @@ SKUA_API int skua_ticker_create(skua_ticker **out, uint64_t first, uint64_t peri
 
 /*
  * The same, but each tick calls fn(arg), in a task of its own, which may park.  One
- * call at a time: ticks that fall due during a call are dropped.  A call that is
+ * call at a time: ticks that fall due during a call are dropped.  When there is no
+ * memory for the task of a call, it comes late.  A call that is
  * under way goes on whatever becomes of the ticker, which it may stop, reset and
  * release itself; after a reset the next may begin beside it.
  * Returns as skua_ticker_create; -EINVAL: no fn.
@@ -72,8 +73,8 @@ SKUA_API int skua_ticker_stop(skua_ticker *ticker);
 
 /*
  * Stops it if need be, and starts it anew with these times.
- * Returns 0: it was active, as above; 1: it was not; -ENOMEM, -ESHUTDOWN: it is
- * stopped now.
+ * Returns 0: it was active, as above; 1: it was not; -ESHUTDOWN: the runtime is
+ * stopping; it is stopped now.
  */
 SKUA_API int skua_ticker_reset(skua_ticker *ticker, uint64_t first, uint64_t period);
 

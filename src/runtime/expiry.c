@@ -5,15 +5,28 @@
 #include <errno.h>
 
 #include "os/clock.h"
+#include "os/lock.h"
 #include "runtime/idle.h"
 #include "runtime/monitor.h"
 #include "runtime/sched.h"
+#include "runtime/shutdown.h"
 
 /* ---- firing ---- */
 
 static sk_task *task_of(sk_timer_slot *slot, sk_timer_kind kind)
 {
     return kind <= SK_TIMER_DELAY ? sk_container_of(slot, sk_task, sleep) : sk_container_of(slot, sk_task, deadline);
+}
+
+static sk_alarm *alarm_of(sk_timer_slot *slot)
+{
+    return sk_container_of(slot, sk_alarm, slot);
+}
+
+/* What a slot was armed for, by its tag. */
+static sk_timer_kind kind_of(uint64_t tag)
+{
+    return (sk_timer_kind)(tag & SK_TIMER_KIND);
 }
 
 void sk_timers_look_at(sk_worker *w, skua_runtime *rt, sk_timers *timers)
@@ -29,20 +42,23 @@ void sk_timers_look_at(sk_worker *w, skua_runtime *rt, sk_timers *timers)
         sk_ring(rt, owner);
 }
 
-/* The task ended while its slot was in our hands, and left its memory to us. */
-static void release_orphan(sk_timer_slot *slot, sk_task *t)
+/* The task ended, or the alarm was given up, while the slot was in our hands, and its memory was left to us. */
+static void release_orphan(sk_timer_slot *slot, sk_timer_kind kind)
 {
     sk_store_rlx(&slot->word, (uint64_t)SK_SLOT_FREE);
-    sk_task_release(t);
+    if (kind == SK_TIMER_ALARM)
+        alarm_of(slot)->gone(alarm_of(slot));
+    else
+        sk_task_release(task_of(slot, kind));
 }
 
-static void let_go(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slot *slot, sk_task *t)
+static void let_go(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slot *slot, sk_timer_kind kind)
 {
     switch (sk_timers_let_go(timers, slot)) {
     case SK_LET_GO_DONE:
         break;
     case SK_LET_GO_FREE_TASK:
-        release_orphan(slot, t);
+        release_orphan(slot, kind);
         break;
     case SK_LET_GO_NOTIFY:
         sk_timers_look_at(w, rt, timers);
@@ -81,12 +97,34 @@ static sk_always_inline void prefetch_stack(const sk_task *t)
     __builtin_prefetch((const void *)((uintptr_t)t->arg + SK_CACHE_LINE), 1);
 }
 
+/* An alarm whose owner is busy comes again after so long. */
+#define ALARM_AGAIN_NS (4 * SK_TICK_NS)
+
+static sk_alarm_end ring(sk_timer_slot *slot, sk_worker *w, uint64_t tag)
+{
+    sk_alarm *alarm = alarm_of(slot);
+    sk_assert(kind_of(tag) == SK_TIMER_ALARM);
+    return alarm->ring(alarm, w, tag >> SK_TIMER_KIND_BITS);
+}
+
+/* True: a task became runnable, unannounced. */
+static sk_noinline bool ring_alarm(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slot *slot, uint64_t tag)
+{
+    sk_alarm_end end = ring(slot, w && w->runtime == rt ? w : NULL, tag);
+    if (end == SK_ALARM_LATER && sk_timers_retry(timers, slot, sk_clock_ns() + ALARM_AGAIN_NS))
+        sk_timers_look_at(w, rt, timers);
+    else if (end == SK_ALARM_STALE || end == SK_ALARM_LATER)
+        let_go(w, rt, timers, slot, SK_TIMER_ALARM);
+    return end == SK_ALARM_WOKEN;
+}
+
 /* Makes the task of a fired slot runnable, if it is not by now. True: it is in w's queue (or the inbox), unannounced.
  */
 static bool fire(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slot *slot)
 {
-    uint64_t tag = sk_slot_fired_tag(slot), number = tag >> 2;
-    sk_timer_kind kind = (sk_timer_kind)(tag & 3);
+    uint64_t tag = sk_slot_fired_tag(slot), number = tag >> SK_TIMER_KIND_BITS;
+    sk_timer_kind kind = kind_of(tag);
+    if (kind == SK_TIMER_ALARM) return ring_alarm(w, rt, timers, slot, tag);
     sk_task *t = task_of(slot, kind);
     bool won = false;
     if (kind == SK_TIMER_PARK)
@@ -101,7 +139,7 @@ static bool fire(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slo
             sk_timers_retry(timers, slot, sk_clock_ns()))
             sk_timers_look_at(w, rt, timers);
         else
-            let_go(w, rt, timers, slot, t);
+            let_go(w, rt, timers, slot, kind);
         return false;
     }
     sk_slot_settle(slot);
@@ -114,6 +152,13 @@ static bool fire(sk_worker *w, skua_runtime *rt, sk_timers *timers, sk_timer_slo
     return true;
 }
 
+/* Which slot of its task it was, that does not say; the kind in the tag does. */
+static void release_orphans(sk_timer_haul *haul)
+{
+    sk_timer_slot *slot;
+    while ((slot = sk_haul_pop_orphan(haul))) release_orphan(slot, kind_of(sk_load_rlx(&slot->tag)));
+}
+
 /* Serves a haul: w, or the monitor (NULL), from the wheel of `other`. */
 static bool serve(sk_worker *w, sk_worker *other, sk_timer_haul *haul, uint64_t now)
 {
@@ -124,11 +169,7 @@ static bool serve(sk_worker *w, sk_worker *other, sk_timer_haul *haul, uint64_t 
         fired++;
         woken += fire(w, rt, &other->timers, slot);
     }
-    while ((slot = sk_haul_pop_orphan(haul))) {
-        /* Which of the two slots it was, its task does not say; the kind in the tag does. */
-        sk_timer_kind kind = (sk_timer_kind)(sk_load_rlx(&slot->tag) & 3);
-        release_orphan(slot, task_of(slot, kind));
-    }
+    release_orphans(haul);
     if (w) sk_count_rlx(&w->count.timers_fired, fired);
     if (woken && w == other)
         sk_announce_later(w, now);
@@ -163,6 +204,22 @@ void sk_timers_hand_over(sk_worker *w, sk_worker *heir)
     sk_timers_look_at(w, w->runtime, &heir->timers);
 }
 
+/* Tasks have none any more. Their rings find that the runtime is stopping. */
+void sk_timers_end(sk_worker *w)
+{
+    sk_timer_haul haul;
+    sk_timer_slot *slot;
+    while (!sk_claim_try(&w->timers.claim)) sk_cpu_relax(); /* there is nobody: at the first try */
+    sk_timers_disband(&w->timers, sk_clock_ns(), &haul);
+    while ((slot = sk_haul_pop_fired(&haul))) {
+        uint64_t tag = sk_slot_fired_tag(slot);
+        sk_alarm_end end;
+        for (unsigned tries = 0; (end = ring(slot, NULL, tag)) == SK_ALARM_LATER; tries++) sk_lock_give_way(tries);
+        if (end == SK_ALARM_STALE) let_go(NULL, w->runtime, &w->timers, slot, kind_of(tag));
+    }
+    release_orphans(&haul);
+}
+
 /* ---- arming and stopping ---- */
 
 /* Some worker of the runtime, for a timer that comes from outside: the first never retires. */
@@ -171,19 +228,83 @@ static sk_worker *any_worker(skua_runtime *rt)
     return sk_load_rlx(&rt->workers[0]);
 }
 
+static void arm_inside(sk_worker *w, sk_timer_slot *slot, uint64_t deadline, uint64_t tag)
+{
+    sk_arming arming = sk_timers_arm_begin(&w->timers, slot, deadline, tag);
+    sk_timers *elsewhere = sk_timers_arm_end(&arming, slot);
+    sk_count_rlx(&w->count.timers_armed, UINT64_C(1));
+    if (sk_unlikely(elsewhere)) sk_timers_look_at(w, w->runtime, elsewhere);
+}
+
+static void arm_outside(sk_worker *w, skua_runtime *rt, sk_timer_slot *slot, uint64_t deadline, uint64_t tag)
+{
+    sk_arming arming = sk_timers_arm_slow(&any_worker(rt)->timers, slot, sk_slot_look(slot), deadline, tag);
+    sk_timers_look_at(w, rt, sk_timers_arm_end(&arming, slot));
+}
+
 void sk_timers_arm(sk_worker *w, sk_task *t, sk_timer_slot *slot, uint64_t deadline, uint64_t tag)
 {
     skua_runtime *rt = sk_task_runtime(t);
     bool inside = w && w->runtime == rt;
-    sk_worker *home = inside ? w : any_worker(rt);
-    uint64_t word = sk_slot_look(slot);
     if (!inside) sk_visit(rt); /* the task is ours, so the runtime is there; not so once the slot is armed */
-    sk_arming arming = inside ? sk_timers_arm_begin(&home->timers, slot, deadline, tag)
-                              : sk_timers_arm_slow(&home->timers, slot, word, deadline, tag);
-    sk_timers *elsewhere = sk_timers_arm_end(&arming, slot);
-    if (inside) sk_count_rlx(&w->count.timers_armed, 1u);
-    if (sk_unlikely(elsewhere)) sk_timers_look_at(w, rt, elsewhere);
+    if (inside)
+        arm_inside(w, slot, deadline, tag);
+    else
+        arm_outside(w, rt, slot, deadline, tag);
     if (!inside) sk_visit_end(rt);
+}
+
+void sk_alarm_set(sk_worker *w, skua_runtime *rt, sk_alarm *alarm, uint64_t deadline, uint64_t number)
+{
+    uint64_t tag = sk_timer_tag(number, SK_TIMER_ALARM);
+    if (w && w->runtime == rt)
+        arm_inside(w, &alarm->slot, deadline, tag);
+    else
+        arm_outside(w, rt, &alarm->slot, deadline, tag);
+}
+
+void sk_alarm_set_in(sk_worker *w, sk_alarm *alarm, uint64_t ns, uint64_t number)
+{
+    uint64_t tag = sk_timer_tag(number, SK_TIMER_ALARM);
+    if (sk_likely(sk_timers_arm_in(&w->timers, &alarm->slot, ns, tag)))
+        sk_count_rlx(&w->count.timers_armed, UINT64_C(1));
+    else
+        arm_inside(w, &alarm->slot, sk_deadline_after(sk_clock_ns(), ns), tag);
+}
+
+/* Stopped in another's wheel: if that worker sleeps, it is not to sleep for a timer that is none any more, nor is
+   anybody to believe that something is still to come. */
+static void sweep_for_sleeper(sk_worker *w, skua_runtime *rt, const sk_alarm *alarm)
+{
+    sk_worker *owner = sk_container_of(sk_load_rlx((sk_atomic(sk_timers *) *)&alarm->slot.home), sk_worker, timers);
+    /* [EX-F2] full fence; pairs with [ID-F3] and [MA-R1]: the slot is in the inbox before we look whether its owner
+       sleeps or is gone. Without it the slot could stay there unseen until that time has come. */
+    sk_fence_sc();
+    if (sk_is_idle(rt, owner) || (sk_load_rlx(&owner->carry) & SK_CARRY) == SK_VACANT) sk_timers_help(w, owner, 0);
+}
+
+static sk_noinline void stop_elsewhere(sk_worker *w, skua_runtime *rt, sk_alarm *alarm)
+{
+    sk_timers_cancel_slot(w, &alarm->slot);
+    if (sk_slot_state(sk_slot_look(&alarm->slot)) == SK_SLOT_CANCELLED) sweep_for_sleeper(w, rt, alarm);
+}
+
+static sk_noinline void stop_outside(skua_runtime *rt, sk_alarm *alarm)
+{
+    if (!sk_runtime_enter(rt))
+        return; /* its workers are about to go, with their inboxes: it rings once more, for nothing */
+    stop_elsewhere(NULL, rt, alarm);
+    sk_runtime_exit(rt);
+}
+
+void sk_alarm_stop(sk_worker *w, skua_runtime *rt, sk_alarm *alarm)
+{
+    if (sk_unlikely(!w || w->runtime != rt))
+        stop_outside(rt, alarm);
+    else if (sk_likely(sk_load_rlx(&alarm->slot.home) == &w->timers))
+        sk_timers_cancel_slot(w, &alarm->slot);
+    else
+        stop_elsewhere(w, rt, alarm);
 }
 
 /* The earlier of its two deadlines; the other one follows at the start. Holder. */

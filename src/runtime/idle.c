@@ -174,7 +174,8 @@ static bool stay_up(sk_worker *w, uint64_t deadline)
     skua_runtime *rt = w->runtime;
     /* runnext too: the monitor may have kept us from it for a moment. */
     return sk_anything_queued(rt) || sk_load_rlx(&w->runnext) || sk_load_rlx(&w->timers.inbox.due) < deadline ||
-           sk_load_rlx(&w->retire) || sk_load_rlx(&rt->stopping) >= SK_STOP_THREADS;
+           sk_load_rlx(&w->timers.inbox.head) || sk_load_rlx(&w->retire) ||
+           sk_load_rlx(&rt->stopping) >= SK_STOP_THREADS;
 }
 
 bool sk_idle(sk_worker *w, uint64_t deadline)

@@ -154,11 +154,19 @@ void sk_forget_fault(sk_task *t);
 /* ---- timers (expiry.c) ---- */
 
 /* What a slot was armed for; travels in the low bits of its tag, above them a generation or serial. */
-typedef enum sk_timer_kind { SK_TIMER_PARK, SK_TIMER_DELAY, SK_TIMER_START_BY, SK_TIMER_FINISH_BY } sk_timer_kind;
+typedef enum sk_timer_kind {
+    SK_TIMER_PARK,
+    SK_TIMER_DELAY,
+    SK_TIMER_START_BY,
+    SK_TIMER_FINISH_BY,
+    SK_TIMER_ALARM
+} sk_timer_kind;
+
+enum { SK_TIMER_KIND_BITS = 3, SK_TIMER_KIND = (1 << SK_TIMER_KIND_BITS) - 1 };
 
 static inline uint64_t sk_timer_tag(uint64_t number, sk_timer_kind kind)
 {
-    return number << 2 | kind;
+    return number << SK_TIMER_KIND_BITS | kind;
 }
 
 /* Fires what is due on this worker's wheel; true when something became runnable. Owner. */
@@ -205,6 +213,41 @@ void sk_timers_hand_over(sk_worker *w, sk_worker *heir);
 
 /* After sk_timers_arm_end: makes the owner of these timers look at them. */
 void sk_timers_look_at(sk_worker *w, skua_runtime *rt, sk_timers *timers);
+
+/*
+ * An alarm: a timer of layer 4 that belongs to no task.  What slot.h calls its
+ * runner is whoever has its owner's lock.
+ *
+ *   ring   it has fired, with this number; called between tasks, by w (NULL: the
+ *          monitor), outside of the wheel.  Must wait for nobody.
+ *   gone   its memory, which was left to whoever had the slot in hand
+ */
+typedef struct sk_alarm sk_alarm;
+
+typedef enum sk_alarm_end {
+    SK_ALARM_STALE, /* stopped or set again since, as the slot says: nothing was done, the caller lets go of it */
+    SK_ALARM_LATER, /* somebody has the lock: to be fired again in a moment */
+    SK_ALARM_DONE,  /* the slot is settled, and perhaps armed again; the alarm may be gone */
+    SK_ALARM_WOKEN  /* the same, and a task is in this worker's queue or runnext, or in the inbox; unannounced */
+} sk_alarm_end;
+
+struct sk_alarm {
+    sk_timer_slot slot;                                                   /* its runner and the wheel it is armed in */
+    sk_alarm_end (*ring)(sk_alarm *alarm, sk_worker *w, uint64_t number); /* I */
+    void (*gone)(sk_alarm *alarm);                                        /* I */
+};
+
+/* Arms it; its runner. From outside of that runtime's workers: between sk_runtime_enter and _exit. */
+void sk_alarm_set(sk_worker *w, skua_runtime *rt, sk_alarm *alarm, uint64_t deadline, uint64_t number);
+
+/* The same, `ns` from now, by a worker of its runtime; the clock is read later, see sk_wheel_arm_in. */
+void sk_alarm_set_in(sk_worker *w, sk_alarm *alarm, uint64_t ns, uint64_t number);
+
+/* Stops it, if it is armed; its runner, any thread. If its runtime is released, it stays armed, and rings once more. */
+void sk_alarm_stop(sk_worker *w, skua_runtime *rt, sk_alarm *alarm);
+
+/* The runtime is released, and nobody is left: no slot stays in this worker's wheel. What is still armed rings. */
+void sk_timers_end(sk_worker *w);
 
 /* Marks the task of this life as expired and tells its joiner. */
 void sk_task_expire(sk_worker *w, sk_task *t, uint64_t serial, unsigned unless);

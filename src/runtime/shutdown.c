@@ -228,9 +228,9 @@ void sk_stop_threads(skua_runtime *rt)
     }
     while (rt->threads) sk_trim_spares(rt, 0);
     sk_monitor_pay(rt);
-    /* Timers that were cancelled from outside lie in the workers' inboxes, some with the memory of their tasks. */
-    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++)
-        sk_timers_help(NULL, sk_load_rlx(&rt->workers[i]), sk_clock_ns());
+    /* Timers that were cancelled from outside lie in the workers' inboxes, some with the memory of their tasks; and
+       tickers may still be set. */
+    for (uint32_t i = 0, n = sk_load_rlx(&rt->workers_made); i < n; i++) sk_timers_end(sk_load_rlx(&rt->workers[i]));
 }
 
 /* The others who have entered see that it is released, and leave. */

@@ -84,6 +84,20 @@ struct sk_worker {
     SK_LINE_ALIGNED sk_counters count;            /* W */
 };
 
+/* sk_cached_alloc and sk_cached_free by who knows already which worker it carries, or NULL. */
+static inline void *sk_cached_alloc_by(sk_worker *w, sk_lazy_slab *lazy, unsigned kind)
+{
+    return sk_likely(w && w->cached[kind].slab) ? sk_slab_alloc(&w->cached[kind]) : sk_cached_alloc(lazy, kind);
+}
+
+static inline void sk_cached_free_by(sk_worker *w, sk_lazy_slab *lazy, unsigned kind, void *object)
+{
+    if (sk_likely(w && w->cached[kind].slab))
+        sk_slab_free(&w->cached[kind], object);
+    else
+        sk_cached_free(lazy, kind, object);
+}
+
 /* The RCU-published table of workers. Replaced as a whole; the old one is freed after a grace period. */
 typedef struct sk_table {
     struct sk_table *next; /* monitor: in the list of tables to free */

@@ -221,8 +221,23 @@ static sk_lazy_slab chans = SK_LAZY_SLAB(skua_chan, senders);
 
 static void free_chan(skua_chan *c)
 {
+    if (c->gone) {
+        c->gone(c);
+        return;
+    }
     if (c->buffer != c->inside) sk_heap_free(c->buffer);
     sk_cached_free(&chans, SK_CACHED_CHANS, c);
+}
+
+void sk_chan_init(skua_chan *c, size_t size, uint32_t capacity, void (*gone)(skua_chan *c))
+{
+    memset((void *)c, 0, sizeof *c);
+    c->size = size;
+    c->capacity = capacity;
+    c->buffer = c->inside;
+    c->gone = gone;
+    c->magic = SK_CHAN_LIVE;
+    sk_store_rlx(&c->users, 1u);
 }
 
 static int create(skua_chan **out, size_t size, size_t capacity)
@@ -232,18 +247,13 @@ static int create(skua_chan **out, size_t size, size_t capacity)
     if (capacity >= UINT32_MAX || (size && capacity > (size_t)PTRDIFF_MAX / size)) return -EOVERFLOW;
     skua_chan *c = (skua_chan *)sk_cached_alloc(&chans, SK_CACHED_CHANS);
     if (!c) return -ENOMEM;
-    memset((void *)c, 0, sizeof *c);
-    c->size = size;
-    c->capacity = (uint32_t)capacity;
-    c->buffer = c->inside;
+    sk_chan_init(c, size, (uint32_t)capacity, NULL);
     if (size * capacity > sizeof c->inside) c->buffer = (char *)sk_heap_alloc(size * capacity);
     if (!c->buffer) {
         c->buffer = c->inside;
         free_chan(c);
         return -ENOMEM;
     }
-    c->magic = SK_CHAN_LIVE;
-    sk_store_rlx(&c->users, 1u);
     *out = c;
     return 0;
 }

@@ -33,6 +33,7 @@ struct skua_chan {
     size_t size;                        /* I: bytes of an element */
     char *buffer;                       /* I */
     sk_waiters receivers;               /* L */
+    void (*gone)(skua_chan *c);         /* I: it lies in another object, which it is given back to; NULL: a slab's */
     SK_LINE_ALIGNED sk_waiters senders; /* L */
     uint64_t magic;                     /* I; SK_CHAN_LIVE */
     char inside[SK_CHAN_INSIDE];
@@ -47,6 +48,10 @@ static inline uint64_t sk_chan_deadline(uint64_t timeout)
 {
     return timeout == SKUA_FOREVER ? SK_NEVER : sk_deadline_after(sk_clock_ns(), timeout);
 }
+
+/* Makes a channel of the memory in another object, whose elements have room inside. gone: gets it back when nobody has
+   it any more. */
+void sk_chan_init(skua_chan *c, size_t size, uint32_t capacity, void (*gone)(skua_chan *c));
 
 /* 0; -EINVAL, -ECHILD, -EBADF. */
 int sk_chan_check(const skua_chan *c);
@@ -72,6 +77,13 @@ static inline bool sk_chan_may_recv(const skua_chan *c)
     skua_chan *p = (skua_chan *)c;
     if (p->capacity ? sk_load_rlx(&p->count) > 0 : sk_waiters_first(&p->senders) != NULL) return true;
     return sk_load_rlx(&p->closed);
+}
+
+/* Whether the caller, who has it, is the only one who does, and nobody waits there. */
+static inline bool sk_chan_is_mine(skua_chan *c)
+{
+    /* [CH-A1] acquire; pairs with [CH-R1] in skua_chan_release: what the others did with it is done. */
+    return sk_load_acq(&c->users) == 1 && !sk_waiters_first(&c->receivers) && !sk_waiters_first(&c->senders);
 }
 
 /* Outcomes of a case: 2 * its number + 2, and one more when the channel has been closed. */

@@ -129,6 +129,18 @@ static inline bool sk_slot_cancel(sk_timer_slot *s, uint64_t *word)
     }
 }
 
+/* Runner, who cannot push it any more: cancels what is not in a wheel. True: nobody will fire it. False: it is ARMED.
+ */
+static inline bool sk_slot_cancel_in_hand(sk_timer_slot *s)
+{
+    uint64_t word = sk_slot_look(s);
+    while (sk_slot_state(word) == SK_SLOT_LATE || sk_slot_state(word) == SK_SLOT_FIRING) {
+        /* [TM-A11] acquire; as [TM-A5]. Nothing to release here: sk_slot_abandon does. */
+        if (sk_cas_acq(&s->word, &word, (uint64_t)SK_SLOT_CANCELLED)) return true;
+    }
+    return sk_slot_state(word) != SK_SLOT_ARMED;
+}
+
 /* Runner: arm once more although the slot is still in somebody's hands. False: it is FREE meanwhile, arm it as usual.
  */
 static inline bool sk_slot_again(sk_timer_slot *s, uint64_t *word, uint64_t tick)

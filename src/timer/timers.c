@@ -40,24 +40,12 @@ sk_timers *sk_timers_arm_end_slow(const sk_arming *arming, sk_timer_slot *s)
     return arming->home;
 }
 
-/* The owner's own way. The slot is looked at again inside: until then a claimer may have taken it. Then it is ARMED in
-   our wheel, nobody else can hold that wheel, and the only one who could cancel from afar is its runner: ourselves. */
-static bool cancel_inside(sk_timers *mine, sk_timer_slot *s)
-{
-    bool ours = sk_slot_state(sk_slot_look(s)) == SK_SLOT_ARMED && sk_load_rlx(&s->home) == mine;
-    if (ours) {
-        sk_wheel_cancel(&mine->wheel, &s->node);
-        sk_store_rlx(&s->word, (uint64_t)SK_SLOT_FREE);
-    }
-    return ours;
-}
-
 bool sk_timers_cancel(sk_timers *mine, sk_timer_slot *s)
 {
     uint64_t word = sk_slot_look(s);
     if (sk_slot_state(word) == SK_SLOT_FREE) return false;
     if (sk_load_rlx(&s->home) == mine && sk_timers_enter(mine)) {
-        bool done = cancel_inside(mine, s);
+        bool done = sk_timers_cancel_inside(mine, s);
         sk_timers_leave(mine);
         if (done) return true;
     }
@@ -102,10 +90,10 @@ static void sweep(sk_timers *t, sk_timer_haul *haul)
 
 /* Keeps, of what the wheel gave, the slots that no runner has cancelled. The tag is read first: once the slot is
    FIRING the runner may write it for its next arm. It is kept in `expires`, which is ours while the slot is FIRING. */
-static void fire(sk_timers *t, uint64_t now, sk_timer_haul *haul)
+static sk_always_inline void keep_armed(sk_timer *chain, sk_timer_haul *haul)
 {
     sk_timer **tail = &haul->fired;
-    for (sk_timer *node = sk_wheel_advance(&t->wheel, now), *next; node; node = next) {
+    for (sk_timer *node = chain, *next; node; node = next) {
         sk_timer_slot *s = sk_container_of(node, sk_timer_slot, node);
         uint64_t tag = sk_load_rlx(&s->tag);
         next = node->next;
@@ -124,7 +112,7 @@ static void collect(sk_timers *t, uint64_t now, sk_timer_haul *haul)
     haul->orphans = NULL;
     haul->rearmed = false;
     sweep(t, haul);
-    fire(t, now, haul);
+    keep_armed(sk_wheel_advance(&t->wheel, now), haul);
     sk_wheel_refresh(&t->wheel);
     haul->next = sk_tick_ns(t->wheel.due);
 }
@@ -201,6 +189,17 @@ bool sk_timers_move(sk_timers *from, sk_timers *to, uint64_t now, sk_timer_haul 
     }
     sk_timers_leave(from);
     return true;
+}
+
+void sk_timers_disband(sk_timers *t, uint64_t now, sk_timer_haul *haul)
+{
+    haul->orphans = NULL;
+    haul->rearmed = false;
+    sweep(t, haul); /* takes out of the wheel what is in the inbox too */
+    keep_armed(sk_wheel_drain(&t->wheel, now), haul);
+    haul->next = UINT64_MAX;
+    sk_claim_publish(&t->claim, haul->next);
+    sk_claim_release(&t->claim);
 }
 
 bool sk_timers_check(sk_timers *t)

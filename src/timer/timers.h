@@ -10,6 +10,7 @@
  *   sk_timers_pending, next   anyone                             wait-free hints
  *   sk_timers_let_go          who has a fired slot in hand       lock-free
  *   sk_timers_move            the owner, when it retires         bounded, may say no
+ *   sk_timers_disband         a claimer, when all others are gone
  *
  * Nobody is called back: what has fired and which tasks are to be freed comes
  * out in a haul, after the wheel has been left, so that waking the tasks does
@@ -106,18 +107,26 @@ static inline sk_arming sk_timers_arm_begin(sk_timers *t, sk_timer_slot *s, uint
 /*
  * Owner, for a task that it holds and that does not park: arms a slot for `ns`
  * from the next advance on (sk_wheel_arm_in).  False: arm it the usual way.
+ * The first is for who has entered already.
  */
-static inline bool sk_timers_arm_in(sk_timers *t, sk_timer_slot *s, uint64_t ns, uint64_t tag)
+static inline bool sk_timers_arm_in_inside(sk_timers *t, sk_timer_slot *s, uint64_t ns, uint64_t tag)
 {
-    if (sk_unlikely(sk_slot_state(sk_slot_look(s)) != SK_SLOT_FREE || !sk_timers_enter(t))) return false;
+    if (sk_unlikely(sk_slot_state(sk_slot_look(s)) != SK_SLOT_FREE)) return false;
     sk_store_rlx(&s->tag, tag);
     sk_store_rlx(&s->home, t);
     sk_wheel_arm_in(&t->wheel, &s->node, ns);
     /* [TM-R20] release; pairs with [TM-A5]: a thread that did not make the task may look at the slot, and finds all
        that its maker wrote. No compare-and-swap, as in sk_timers_arm_begin. */
     sk_store_rel(&s->word, (uint64_t)SK_SLOT_ARMED);
-    sk_timers_leave(t);
     return true;
+}
+
+static inline bool sk_timers_arm_in(sk_timers *t, sk_timer_slot *s, uint64_t ns, uint64_t tag)
+{
+    if (sk_unlikely(sk_slot_state(sk_slot_look(s)) != SK_SLOT_FREE || !sk_timers_enter(t))) return false;
+    bool armed = sk_timers_arm_in_inside(t, s, ns, tag);
+    sk_timers_leave(t);
+    return armed;
 }
 
 sk_timers *sk_timers_arm_end_slow(const sk_arming *arming, sk_timer_slot *s);
@@ -129,6 +138,19 @@ static inline sk_timers *sk_timers_arm_end(const sk_arming *arming, sk_timer_slo
     if (sk_unlikely(arming->how != SK_ARMING_HELD)) return sk_timers_arm_end_slow(arming, s);
     sk_timers_leave(arming->home);
     return NULL;
+}
+
+/* Owner inside: stops a timer in this wheel. False: it is not there. The slot is looked at inside: until then a claimer
+   may have taken it. Then it is ARMED in our wheel, nobody else can hold that wheel, and the only one who could cancel
+   from afar is its runner: ourselves. */
+static inline bool sk_timers_cancel_inside(sk_timers *mine, sk_timer_slot *s)
+{
+    bool ours = sk_slot_state(sk_slot_look(s)) == SK_SLOT_ARMED && sk_load_rlx(&s->home) == mine;
+    if (sk_likely(ours)) {
+        sk_wheel_cancel(&mine->wheel, &s->node);
+        sk_store_rlx(&s->word, (uint64_t)SK_SLOT_FREE);
+    }
+    return ours;
 }
 
 /*
@@ -182,6 +204,10 @@ bool sk_timers_retry(sk_timers *t, sk_timer_slot *s, uint64_t now);
 /* Owner that retires: all timers go to the inbox of `to`, whose owner must then be notified. False: a claimer is in.
    Remote cancels under way may still come to the inbox of `from`; README.md says who takes those. */
 bool sk_timers_move(sk_timers *from, sk_timers *to, uint64_t now, sk_timer_haul *haul);
+
+/* Claimer: the wheel ends; gives the claim back. Nobody arms or pushes any more: whatever is still armed, due or not,
+   is in the haul, as if it had fired. */
+void sk_timers_disband(sk_timers *t, uint64_t now, sk_timer_haul *haul);
 
 /* At rest: nothing claimed, nobody inside, the wheel sound. For tests. */
 bool sk_timers_check(sk_timers *t);

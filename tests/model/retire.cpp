@@ -69,7 +69,7 @@ typedef struct sk_slab {
     int unused;
 } sk_slab;
 typedef struct sk_slab_cache {
-    int unused;
+    sk_slab *slab;
 } sk_slab_cache;
 typedef struct sk_thread {
     int unused;
@@ -88,6 +88,13 @@ static void sk_stack_cache_flush(sk_stack_cache *)
 {
 }
 static void sk_slab_cache_init(sk_slab_cache *, sk_slab *)
+{
+}
+static void *sk_slab_alloc(sk_slab_cache *)
+{
+    return NULL;
+}
+static void sk_slab_free(sk_slab_cache *, void *)
 {
 }
 static void sk_slab_cache_flush(sk_slab_cache *cache); /* the last plain fields that a leaving thread touches */
@@ -132,6 +139,13 @@ static void sk_rcu_wait();
 #include "runtime/sched.h"
 
 static bool sk_adjust_run(skua_runtime *rt, uint64_t now);
+static bool sk_runtime_enter(skua_runtime *)
+{
+    return true;
+}
+static void sk_runtime_exit(skua_runtime *)
+{
+}
 
 #include "timer/timers.c"
 

@@ -95,6 +95,7 @@ static inline sk_task *stub_take(sk_taskq *q)
 typedef struct sk_timers {
     struct {
         sk_atomic(uint64_t) due;
+        sk_atomic(uint32_t) head; /* 1: somebody has left a slot */
     } inbox;
     struct {
         sk_atomic(uint64_t) due;
@@ -199,6 +200,7 @@ static inline void stub_worker_init(skua_runtime *rt, sk_worker *w, uint32_t ind
     sk_store_rlx(&w->poke, false);
     sk_store_rlx(&w->retire, false);
     sk_store_rlx(&w->timers.inbox.due, SK_NEVER);
+    sk_store_rlx(&w->timers.inbox.head, 0u);
     sk_store_rlx(&w->timers.claim.due, SK_NEVER);
     sk_store_rlx(&w->count.sleeps, (uint64_t)0);
     sk_store_rlx(&w->count.wakeups, (uint64_t)0);

@@ -114,6 +114,7 @@ static inline void sk_slab_free(sk_slab_cache *cache, void *object)
 }
 
 /* They are there from the beginning. */
+typedef struct sk_worker sk_worker;
 typedef struct sk_lazy_slab {
     sk_slab slab;
 } sk_lazy_slab;
@@ -144,6 +145,15 @@ static inline void *sk_cached_alloc(sk_lazy_slab *lazy, unsigned)
     return sk_lazy_slab_alloc(lazy);
 }
 static inline void sk_cached_free(sk_lazy_slab *lazy, unsigned, void *object)
+{
+    sk_lazy_slab_free(lazy, object);
+}
+
+static inline void *sk_cached_alloc_by(sk_worker *, sk_lazy_slab *lazy, unsigned)
+{
+    return sk_lazy_slab_alloc(lazy);
+}
+static inline void sk_cached_free_by(sk_worker *, sk_lazy_slab *lazy, unsigned, void *object)
 {
     sk_lazy_slab_free(lazy, object);
 }
@@ -362,6 +372,10 @@ static inline void sk_ring(skua_runtime *, sk_worker *)
 }
 static inline void sk_monitor_ring(skua_runtime *)
 {
+}
+static inline bool sk_is_idle(skua_runtime *, const sk_worker *)
+{
+    return false;
 }
 
 /* ---- leaving a stack ---- */

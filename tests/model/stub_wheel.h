@@ -10,6 +10,7 @@
 
 #define SK_TIMER_WHEEL_H
 #define SK_TICK_SHIFT 0
+#define SK_TICK_NS UINT64_C(1)
 #define SK_TICK_NEVER UINT64_MAX
 #ifndef STUB_WHEEL_NOW
 #define STUB_WHEEL_NOW 0 /* time stands still in most models: from the next advance on is from now on */
@@ -97,6 +98,12 @@ static sk_timer *sk_wheel_drain(sk_wheel *w, uint64_t)
 static bool sk_wheel_check(const sk_wheel *w)
 {
     return w->first == NULL || w->first->pprev != NULL;
+}
+
+/* Of os/lock.c, for expiry.c. */
+void sk_lock_give_way(unsigned)
+{
+    rl::yield(1, $);
 }
 
 #endif

@@ -22,6 +22,7 @@ POOL, COUNT, JOB, MUTEX = model("pool", 10000), model("count", 10000), model("jo
 GROUP = model("group", 10000) + ["model/group bound 2 group-errors", "model/group bound 2 group-cause"]
 STREAM, LANE, FAULT = model("stream", 10000), model("lane", 10000), model("fault", 10000)
 SLEEPER, CHAN, SELECT = model("sleeper", 10000), model("chan", 10000), model("select", 10000)
+TICKER = model("ticker", 20000) + ["model/ticker exhaustive ticker-reset", "model/ticker exhaustive ticker-helped"]
 LOCKS, CONTEXT = model("locks", 10000), model("context", 10000) + ["model/context bound 1 context-nested"]
 ORDER = ["model/ways bound 1 order-drop-alone", "model/ways random 10000 order"]
 STRAIGHT = ["model/ways bound 1 straight-stop"]
@@ -50,8 +51,8 @@ BY_FILE = {
     "timer/wheel.c": ["unit/timer", "unit/timer_slot"],
     "timer/claim.h": [CLAIM, SLOT, "unit/timer_slot"],
     "timer/slot.h": [SLOT, "unit/timer_slot", "asan/stress-timer@5", SIM],
-    "timer/timers.h": [SLOT, "unit/timer_slot", "unit/task_time", *STATE, SIM],
-    "timer/timers.c": [SLOT, "unit/timer_slot", "unit/task_time", "asan/stress-timer@5", *STATE, SIM],
+    "timer/timers.h": [SLOT, "unit/timer_slot", "unit/task_time", *STATE, *TICKER, SIM],
+    "timer/timers.c": [SLOT, "unit/timer_slot", "unit/task_time", *TICKER, "asan/stress-timer@5", *STATE, SIM],
     "mem/slab.c": [*MEM, "unit/mem", "stress/mem@5", SIM],
     "mem/lazy_slab.c": ["unit/mem", "unit/faults", SIM],
     "mem/stack.c": ["unit/mem", "unit/faults", SIM],
@@ -99,7 +100,9 @@ BY_FILE = {
     "sync/context.c": [*CONTEXT, "unit/context", "unit/context_tasks", CONTEXTS],
     "sync/context_task.c": [*CONTEXT, "unit/context", "unit/context_tasks", "unit/context_calls", CONTEXTS],
     "sync/local.c": ["unit/local"],
-    "sync/ticker.c": ["unit/ticker"],
+    "sync/ticker.c": [*TICKER, "unit/ticker", "unit/ticker_hands"],
+    "sync/favour.h": [*TICKER, "unit/ticker", "unit/ticker_hands"],
+    "sync/chan.h": [*TICKER, "unit/ticker", "unit/ticker_hands", *CHAN],
     "sync/signals.c": ["unit/signals"],
     "sync/cycle.c": ["unit/mutex", "unit/deadlock"],
     "runtime/extra.c": [*CONTEXT, "unit/context_tasks", "unit/context_calls", "unit/nopark", CONTEXTS],
@@ -116,11 +119,13 @@ BY_FILE = {
     "runtime/workers.c": [*RETIRE, "unit/runtime", SIM, "asan/stress-runtime@50"],
     "runtime/sched.c": [SIM, FREEZE] + TASKS + STRESS,
     "runtime/sched.h": [*COUNT, *RETIRE, SIM],
-    "runtime/expiry.c": ["unit/task_time", "unit/task_deadline", *RETIRE, SIM, FREEZE, LATE],
+    "runtime/expiry.c": ["unit/task_time", "unit/task_deadline", *RETIRE, *TICKER, "unit/ticker", "unit/ticker_hands",
+                         "unit/deadlock", SIM, FREEZE, LATE],
     "runtime/stats.c": [*COUNT, SIM],
     "runtime/runtime.c": [*COUNT, "unit/runtime", SIM],
     "runtime/end.c": [*COUNT, *JOIN, "unit/task", "unit/runtime_stop", "unit/pool", SIM, LATE],
-    "runtime/shutdown.c": [*COUNT, "unit/runtime_stop", "unit/runtime", SIM, LATE, RACE],
+    "runtime/shutdown.c": [*COUNT, "unit/runtime_stop", "unit/runtime", "unit/ticker", "unit/ticker_hands", SIM, LATE,
+                           RACE],
 }
 
 

@@ -495,6 +495,35 @@ ALONE(none_while_a_ticker_ticks)
     cancel_both(&d);
 }
 
+static int give_ticker(void *arg)
+{
+    return skua_ticker_create(arg, SKUA_S(1000), 0);
+}
+
+static int take_ticker(void *arg)
+{
+    return skua_ticker_stop(*(skua_ticker **)arg);
+}
+
+/* Stopped, they stand in no wheel: one by the worker that has set it, one from outside. */
+ALONE(stopped_tickers_hide_nothing)
+{
+    deadlock d;
+    skua_ticker *t[2];
+    begin(&d, 2);
+    d.told.cancel[0] = d.a;
+    d.told.cancel[1] = d.b;
+    for (int i = 0; i < 2; i++) SK_EXPECT_EQ(sk_run_on(d.rt, give_ticker, &t[i]), 0);
+    usleep(20000); /* the workers sleep */
+    SK_EXPECT_EQ(sk_run_on(d.rt, take_ticker, &t[0]), 0);
+    usleep(20000);
+    SK_EXPECT_EQ(sk_gate_now(&d.told.times), 0);
+    SK_EXPECT_EQ(skua_ticker_stop(t[1]), 0);
+    join_and_end(&d, -ECANCELED, -ECANCELED);
+    SK_EXPECT_EQ(sk_gate_now(&d.told.times), 1);
+    for (int i = 0; i < 2; i++) SK_EXPECT_EQ(skua_ticker_release(t[i]), 0);
+}
+
 ALONE(none_while_signals_may_come)
 {
     deadlock d;

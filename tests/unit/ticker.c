@@ -423,7 +423,7 @@ SK_TEST(ticker, bad_input)
 }
 
 #ifdef SK_FAULTS
-/* Not one task is to be had: then that of each tick stays for the next. */
+/* Not one task is to be had: a ticker that delivers needs none. */
 static int without_memory(void *arg)
 {
     (void)arg;
@@ -438,11 +438,46 @@ static int without_memory(void *arg)
     SK_EXPECT_EQ(error, -ENOMEM);
     for (int i = 0; i < 5; i++) SK_EXPECT_EQ(skua_chan_recv_for(skua_ticker_chan(t), &when, SKUA_S(30)), 0);
     SK_EXPECT_EQ(skua_ticker_stop(t), 0);
-    SK_EXPECT_EQ(skua_ticker_reset(t, 1, 0), -ENOMEM);
+    SK_EXPECT_EQ(skua_ticker_reset(t, 1, 0), 1);
+    SK_EXPECT_EQ(skua_chan_recv_for(skua_ticker_chan(t), &when, SKUA_S(30)), 0);
     sk_fault_reset();
     while (n > 0) SK_EXPECT_EQ(skua_timer_stop(timers[--n]), 0);
     SK_EXPECT_EQ(skua_ticker_release(t), 0);
     return 0;
+}
+
+/* Nor is a task for a call; that one comes late. */
+static int call_without_memory(void *arg)
+{
+    (void)arg;
+    enum { MANY = 20000 };
+    static skua_timer timers[MANY];
+    skua_ticker *once, *often;
+    int n = 0;
+    sk_store_rel(&ran, 0u);
+    SK_EXPECT_EQ(skua_ticker_call(&once, SKUA_FOREVER, 0, run, NULL), 0);
+    SK_EXPECT_EQ(skua_ticker_call(&often, SKUA_FOREVER, 0, run, NULL), 0);
+    sk_fault_arm(SK_FAULT_MMAP, 1, true);
+    while (n < MANY && skua_timer_start(&timers[n], SKUA_S(1000), nothing, NULL) == 0) n++;
+    SK_EXPECT_EQ(skua_ticker_reset(once, SKUA_US(100), 0), 1);
+    SK_EXPECT_EQ(skua_ticker_reset(often, 0, SKUA_S(1000)), 1);
+    SK_EXPECT_EQ(skua_sleep(SKUA_MS(4)), 0);
+    SK_EXPECT_EQ(sk_gate_now(&ran), 0);
+    while (n > 0) SK_EXPECT_EQ(skua_timer_stop(timers[--n]), 0);
+    SK_EXPECT(sk_gate_await(&ran, 2));
+    sk_fault_reset();
+    SK_EXPECT_EQ(skua_ticker_stop(often), 0);
+    SK_EXPECT_EQ(skua_ticker_stop(once), -ESRCH);
+    SK_EXPECT_EQ(skua_ticker_release(often), 0);
+    SK_EXPECT_EQ(skua_ticker_release(once), 0);
+    return 0;
+}
+
+SK_TEST(ticker, calls_when_there_is_memory_again)
+{
+    rt = sk_runtime_of(1);
+    SK_EXPECT_EQ(sk_run_on(rt, call_without_memory, NULL), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
 typedef struct scarce {
