@@ -83,7 +83,7 @@ static sk_worker *back_at_work(void)
 static bool is_hopeless(skua_pool *pool)
 {
     if (pool->hook && pool->hook->refuses && pool->hook->refuses(pool->hook)) return true;
-    return sk_pool_is_dropping(pool) || sk_load_rlx(&pool->owner.runtime->stopping);
+    return sk_pool_is_dropping(pool) || sk_load_rlx(&sk_owner_runtime(&pool->owner)->stopping);
 }
 
 bool sk_job_was_swept(skua_pool *pool, uint64_t swept)

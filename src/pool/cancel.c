@@ -4,6 +4,13 @@
  * No list holds them: a sweep looks at all tasks there are, and finds those of the
  * pool by their owners.  What is in nobody's hand just then, a job between two
  * attempts, finds out by the count of sweeps (JOBS.md, "Jobs and futures").
+ *
+ * Nothing holds what is looked at.  The task may end meanwhile, its memory and that
+ * of its pool may be given to others, and these may just be being made: a sweep
+ * reads atomics only, and what it concludes may be wrong.  It counts only when the
+ * swap on the task's word succeeds in the life whose serial was read first.  Then
+ * that life has not ended by then, so its pool has not been released; and what was
+ * read of the pool was as it was made, before that task was.
  */
 #include "pool/job.h"
 
@@ -37,7 +44,7 @@ static void ask_to_end(void *object, void *ctx)
     uint64_t word = sk_load_acq(&t->state.word);
     unsigned phase = sk_phase_of(word);
     bool has_parked = phase == SK_PARKED || (phase == SK_ACTIVE && sk_generation_of(word) != serial);
-    if (phase == SK_FREE || phase == SK_ENDED || (!s->begun && has_parked)) return;
+    if (!sk_state_is_seen(word, serial) || (!s->begun && has_parked)) return;
     sk_task_owner *owner = sk_task_owner_of(t);
     skua_pool *pool = sk_pool_of_owner(owner);
     if (!pool || !s->matches(pool, s->ctx) || sk_job_makes_calls(owner)) return;
@@ -62,9 +69,9 @@ int64_t sk_pool_cancel_matching(sk_pool_match *matches, const void *ctx)
     return s.asked;
 }
 
-bool sk_pool_is_this_or_below(const skua_pool *pool, const void *ctx)
+bool sk_pool_is_this_or_below(skua_pool *pool, const void *ctx)
 {
-    while (pool && pool != ctx) pool = pool->parent;
+    while (pool && pool != ctx) pool = sk_load_rlx(&pool->above);
     return pool != NULL;
 }
 

@@ -56,8 +56,8 @@ static int choose_runtime(const skua_pool_options *o, skua_runtime **out)
     if (o->parent) {
         int error = sk_pool_check(o->parent);
         if (error) return error;
-        if (rt && rt != o->parent->owner.runtime) return -ENOTSUP;
-        rt = o->parent->owner.runtime;
+        if (rt && rt != sk_owner_runtime(&o->parent->owner)) return -ENOTSUP;
+        rt = sk_owner_runtime(&o->parent->owner);
     }
     if (!rt) rt = skua_runtime_current();
     if (!rt) rt = skua_runtime_default();
@@ -129,10 +129,13 @@ static uint64_t due_of(const void *item)
 
 static int init(skua_pool *pool, skua_runtime *rt, const skua_pool_options *o)
 {
-    pool->owner =
-        (sk_task_owner){.runtime = rt, .ended = sk_pool_task_ended, .faulted = sk_pool_faulted, .fn_of = sk_pool_fn_of};
+    sk_owner_init(&pool->owner, rt, sk_pool_task_ended);
+    pool->owner.faulted = sk_pool_faulted;
+    pool->owner.fn_of = sk_pool_fn_of;
     pool->hook = NULL;
     pool->parent = o->parent;
+    sk_store_rlx(&pool->above, o->parent);
+    sk_store_rlx(&pool->group, (struct skua_group *)NULL);
     pool->fn = o->fn;
     pool->when_full = o->when_full;
     pool->wait_at_most = o->wait_at_most;
@@ -191,7 +194,7 @@ static int begin_life(skua_pool *pool, const skua_pool_options *o)
     sk_progress_init(pool);
     int error = join_parent(o->parent);
     if (error || !(o->measure || (o->parent && o->parent->times))) return error;
-    pool->times = sk_times_new(pool->owner.runtime->workers_max);
+    pool->times = sk_times_new(sk_owner_runtime(&pool->owner)->workers_max);
     pool->has_defaults = true; /* the way by which a submission becomes a job */
     if (pool->times) return 0;
     if (o->parent) sk_pool_quit(o->parent);

@@ -86,14 +86,16 @@ static uint64_t with_failure(const skua_group *group, uint64_t verdict, int erro
 
 /* ---- cancelling ---- */
 
-/* The group whose pool this is, or NULL. */
-static skua_group *group_of(const skua_pool *pool);
-
-/* Whether tasks of the pool are tasks of the group, or of one below it. */
-static bool belongs_to(const skua_pool *pool, const void *group)
+static skua_group *parent_of(skua_group *group)
 {
-    for (; pool; pool = pool->parent)
-        for (const skua_group *g = group_of(pool); g; g = g->parent)
+    return sk_load_rlx(&group->parent);
+}
+
+/* Whether tasks of the pool are tasks of the group, or of one below it. See sk_pool_match. */
+static bool belongs_to(skua_pool *pool, const void *group)
+{
+    for (; pool; pool = sk_load_rlx(&pool->above))
+        for (skua_group *g = sk_load_rlx(&pool->group); g; g = parent_of(g))
             if (g == group) return true;
     return false;
 }
@@ -158,15 +160,10 @@ static void task_ended(sk_pool_hook *hook, sk_worker *w, sk_task *t, sk_end end,
     if (group->ended) group->ended(group->ended_ctx, sk_pool_arg_of(t), result);
 }
 
-static skua_group *group_of(const skua_pool *pool)
-{
-    return pool->hook && pool->hook->ended == task_ended ? sk_container_of(pool->hook, skua_group, hook) : NULL;
-}
-
 /* What submitters are told who wait for room. */
 static int refuses(sk_pool_hook *hook)
 {
-    for (skua_group *g = sk_container_of(hook, skua_group, hook); g; g = g->parent)
+    for (skua_group *g = sk_container_of(hook, skua_group, hook); g; g = parent_of(g))
         if (is_cancelled_by(sk_load_rlx(&g->verdict))) return -ECANCELED;
     return 0;
 }
@@ -179,10 +176,10 @@ static int check_family(const skua_group_options *o, skua_runtime **rt)
     if (!o->parent) return 0;
     int error = check(o->parent);
     if (error) return error;
-    skua_runtime *its = o->parent->pool->owner.runtime;
+    skua_runtime *its = sk_owner_runtime(&o->parent->pool->owner);
     if (*rt && *rt != its) return -ENOTSUP;
     if (o->pool && (error = sk_pool_check(o->pool))) return error;
-    if (o->pool && o->pool->owner.runtime != its) return -ENOTSUP;
+    if (o->pool && sk_owner_runtime(&o->pool->owner) != its) return -ENOTSUP;
     *rt = its;
     return 0;
 }
@@ -215,15 +212,17 @@ static int make_pool(skua_group *group, const skua_group_options *o, skua_runtim
                                  .fault_handler = o->fault_handler,
                                  .fault_arg = o->fault_arg};
     int error = skua_pool_create(&group->pool, &options);
-    if (!error) group->pool->hook = &group->hook;
-    return error;
+    if (error) return error;
+    group->pool->hook = &group->hook;
+    sk_store_rlx(&group->pool->group, group);
+    return 0;
 }
 
 static int init(skua_group *group, const skua_group_options *o, skua_runtime *rt)
 {
     group->fail_fast = o->fail_fast != 0;
     group->kept = o->errors;
-    group->parent = o->parent;
+    sk_store_rlx(&group->parent, o->parent);
     group->hook = (sk_pool_hook){.ended = task_ended, .refuses = refuses};
     group->ended = NULL;
     group->slots = NULL;
@@ -279,7 +278,7 @@ int sk_group_check(skua_group *group)
         begin_round(group, verdict);
     else if (sk_unlikely(verdict & SK_VERDICT_CANCELLED))
         return -ECANCELED;
-    if (sk_unlikely(group->parent != NULL) && refuses(&group->hook)) return -ECANCELED;
+    if (sk_unlikely(parent_of(group) != NULL) && refuses(&group->hook)) return -ECANCELED;
     for (skua_pool *p = group->pool->parent; sk_unlikely(p != NULL); p = p->parent)
         if ((error = sk_pool_check(p))) return error;
     return 0;
@@ -289,7 +288,7 @@ int sk_group_check(skua_group *group)
 static void look_after(skua_group *group)
 {
     sk_fence_light(); /* [GR-F2] light fence; pairs with [GR-F1]: the task before the look at the mark. */
-    for (skua_group *g = group; g; g = g->parent)
+    for (skua_group *g = group; g; g = parent_of(g))
         if (sk_unlikely(is_cancelled_by(sk_load_rlx(&g->verdict)))) {
             sweep(g);
             return;
@@ -464,7 +463,7 @@ int skua_group_release(skua_group *group)
     while (sk_load_sc(&group->inside)) /* [GR-A3] sequentially consistent; pairs with [GR-C1], and with [GR-R2]. */
         if (skua_yield()) sched_yield();
     sk_heap_free(group->slots);
-    skua_group *parent = group->parent;
+    skua_group *parent = parent_of(group);
     sk_store_rlx(&group->state, (uint32_t)SK_GROUP_FREE);
     sk_lazy_slab_free(&groups, group);
     leave_parent(parent);

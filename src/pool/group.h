@@ -45,7 +45,7 @@ struct skua_group {
     uint32_t kept;                                   /* I: number of slots */
     sk_group_slot *slots;                            /* I: of the first errors of a round; NULL: none are kept */
     skua_pool *pool;                                 /* I: its own */
-    skua_group *parent;                              /* I; NULL: none */
+    sk_atomic(skua_group *) parent;                  /* I; NULL: none; atomic for sweeps, as skua_pool's `above` */
     sk_pool_hook hook;                               /* I: in that pool */
     void (*ended)(void *ctx, void *arg, int result); /* I: NULL, or told of each end of a task, before its slot is given
                                                         back; must not park */

@@ -66,12 +66,13 @@ static sk_task *backoff_ended(sk_task_owner *owner, sk_worker *w, sk_task *t, sk
 static sk_task *calls_ended(sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result);
 static bool calls_faulted(sk_task_owner *owner, const skua_fault *fault);
 
-/* Written only when it changes: a runtime that stops looks at the owners of all tasks. */
+/* Seldom anything changes. */
 static void set_owners(sk_job *job, skua_runtime *rt)
 {
-    if (job->backoff.runtime == rt) return;
-    job->backoff = (sk_task_owner){.runtime = rt, .ended = backoff_ended};
-    job->calls = (sk_task_owner){.runtime = rt, .ended = calls_ended, .faulted = calls_faulted};
+    if (sk_owner_runtime(&job->backoff) == rt) return;
+    sk_owner_init(&job->backoff, rt, backoff_ended);
+    sk_owner_init(&job->calls, rt, calls_ended);
+    job->calls.faulted = calls_faulted;
 }
 
 sk_job *sk_job_new(skua_pool *pool, const skua_submit_options *o, skua_fn *fn, void *arg, bool with_future)
@@ -93,7 +94,7 @@ sk_job *sk_job_new(skua_pool *pool, const skua_submit_options *o, skua_fn *fn, v
     job->fault = NULL;
     job->submitted_at = 0;
     job->ended = o->ended;
-    set_owners(job, pool->owner.runtime);
+    set_owners(job, sk_owner_runtime(&pool->owner));
     /* [JB-R1] release; pairs with [JB-A1]: a stale future that finds this life's word finds no result of the one
        before; and the holder of a new one finds it whole. */
     sk_store_rel(&job->word, sk_load_rlx(&job->word) | SK_JOB_LIVE | (with_future ? SK_JOB_HANDLE : 0));
@@ -131,8 +132,8 @@ bool sk_job_cancel_task(sk_task *t, uint64_t serial)
 
 skua_pool *sk_job_pool_of_owner(const sk_task_owner *owner)
 {
-    if (owner->ended == backoff_ended) return sk_load_rlx(&sk_container_of(owner, sk_job, backoff)->pool);
-    if (owner->ended == calls_ended) return sk_load_rlx(&sk_container_of(owner, sk_job, calls)->pool);
+    if (sk_owner_ended(owner) == backoff_ended) return sk_load_rlx(&sk_container_of(owner, sk_job, backoff)->pool);
+    if (sk_owner_ended(owner) == calls_ended) return sk_load_rlx(&sk_container_of(owner, sk_job, calls)->pool);
     return NULL;
 }
 
@@ -156,7 +157,7 @@ bool sk_job_of_retries(const sk_task *t)
 
 bool sk_job_makes_calls(const sk_task_owner *owner)
 {
-    return owner->ended == calls_ended;
+    return sk_owner_ended(owner) == calls_ended;
 }
 
 static void end_backoff(void *object, void *ctx)
@@ -164,10 +165,9 @@ static void end_backoff(void *object, void *ctx)
     sk_task *t = (sk_task *)object;
     uint64_t serial = sk_load_rlx(&t->state.serial);
     /* [JB-A5] acquire; pairs with [TS-R1]: the owner of the life that the word shows. */
-    unsigned phase = sk_phase_of(sk_load_acq(&t->state.word));
-    if (phase == SK_FREE || phase == SK_ENDED) return;
+    if (!sk_state_is_seen(sk_load_acq(&t->state.word), serial)) return;
     sk_task_owner *owner = sk_task_owner_of(t);
-    if (owner->ended != backoff_ended || sk_job_pool_of_owner(owner) != ctx) return;
+    if (sk_owner_ended(owner) != backoff_ended || sk_job_pool_of_owner(owner) != ctx) return;
     (void)sk_job_cancel_task(t, serial);
 }
 
@@ -219,11 +219,13 @@ static bool back_off(sk_job *job, sk_worker *w)
     uint64_t serial = sk_load_rlx(&t->state.serial);
     job->again = false;
     sk_job_bind(job, t, job->finish_by);
-    if (job->retry.keep_place)
+    if (job->retry.keep_place) {
         sk_store_rlx(&pool->keeping, true); /* before [JB-F3] */
-    else
-        sk_add_rel(&pool->backed_off, UINT64_C(1)); /* [PL-R11] release; pairs with [PL-A22] and [PL-A24]: who sees the
-                                                       slot that we give back next sees this. */
+    } else {
+        sk_pool_begin_step(pool);
+        /* [PL-R11] release; pairs with [PL-A22] and [PL-A24]: who sees the slot that we give back next sees this. */
+        sk_add_rel(&pool->backed_off, UINT64_C(1));
+    }
     if (delay) {
         sk_task_set_deadlines(t, 0, 0);
         sk_task_start_in(w, t, delay, sk_timer_tag(serial, SK_TIMER_DELAY));
@@ -255,10 +257,11 @@ static sk_task *finish(sk_job *job, sk_worker *w, sk_task *t)
 {
     int result = sk_load_rlx(&job->result);
     skua_pool *pool = sk_load_rlx(&job->pool);
+    sk_end end = (sk_end)job->end;
     if (sk_unlikely(job->fault != NULL) && job->retry.times) sk_pool_keep_fault(pool, job->fault);
-    sk_pool_count_end(pool, w, t, (sk_end)job->end, result);
+    sk_pool_count_end(pool, w, t, end, result);
     sk_job_complete(job, w, result); /* who finds the pool at rest finds the future done */
-    return sk_pool_leave(pool, w);
+    return end == SK_DONE ? sk_pool_leave(pool, w) : sk_pool_leave_failed(pool, w);
 }
 
 /* A helper's body, for a job whose task never started or gave up. */
@@ -278,7 +281,7 @@ static sk_task *end_attempt(sk_job *job, sk_worker *w, sk_task *t)
 {
     skua_pool *pool = sk_load_rlx(&job->pool); /* before the job is in other hands */
     bool keeps = job->retry.keep_place;
-    if (job->again && back_off(job, w)) return keeps ? NULL : sk_pool_leave(pool, w);
+    if (job->again && back_off(job, w)) return keeps ? NULL : sk_pool_leave_failed(pool, w);
     job->again = false;
     if (sk_unlikely(job->running || (job->ended.fn && !job->called))) {
         if (have_called(job, w, make_calls)) return NULL;

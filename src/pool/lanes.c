@@ -187,7 +187,7 @@ static void drop(lane *l, skua_pool *pool, sk_worker *w, sk_task *next)
 {
     for (; next; next = next_head(l)) {
         l->drops = true;
-        sk_count_unstarted(w, pool->owner.runtime);
+        sk_count_unstarted(w, sk_owner_runtime(&pool->owner));
         (void)sk_task_end(w, next, SK_DROPPED, -ESHUTDOWN);
         l->drops = false;
     }
@@ -222,7 +222,7 @@ static bool lane_task_faulted(sk_task_owner *owner, const skua_fault *fault)
 
 skua_pool *sk_lane_pool_of_owner(const sk_task_owner *owner)
 {
-    if (owner->ended != lane_task_ended) return NULL;
+    if (sk_owner_ended(owner) != lane_task_ended) return NULL;
     return sk_load_rlx(&((lane *)sk_container_of(owner, lane, owner))->pool);
 }
 
@@ -234,8 +234,8 @@ static void init_lane(lane *l, skua_pool *pool)
     sk_store_rlx(&l->pool, pool);
     l->batch = NULL;
     l->drops = false;
-    if (l->owner.runtime == pool->owner.runtime) return; /* a runtime that stops looks at the owners of all tasks */
-    l->owner = (sk_task_owner){.runtime = pool->owner.runtime, .ended = lane_task_ended, .faulted = lane_task_faulted};
+    sk_owner_init(&l->owner, sk_owner_runtime(&pool->owner), lane_task_ended);
+    l->owner.faulted = lane_task_faulted;
 }
 
 static int make_lanes(skua_lanes *f, skua_pool *pool, uint32_t n)

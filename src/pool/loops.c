@@ -128,7 +128,7 @@ static int loop_over(const skua_loop_options *o, loop *l)
         .runtime = o->runtime, .pool = o->pool, .parent = o->parent, .fail_fast = o->fail_fast};
     int error = skua_group_create(&l->group, &options);
     if (error) return error;
-    uint32_t limit = o->limit ? o->limit : l->group->pool->owner.runtime->workers_max;
+    uint32_t limit = o->limit ? o->limit : sk_owner_runtime(&l->group->pool->owner)->workers_max;
     l->runners = (uint32_t)sk_min((size_t)limit, l->n);
     runner *runners = (runner *)sk_heap_alloc(l->runners * sizeof *runners);
     if (!runners) {

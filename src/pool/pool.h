@@ -115,8 +115,7 @@ struct skua_pool {
     sk_atomic(uint64_t) retried;                    /* attempts after the first, here and below */
     sk_atomic(uint64_t) sweeps, swept;              /* of cancel and stop_now: begun, and over */
     sk_atomic(uint64_t) life;                       /* the number of this life of the memory, for rescue.c */
-    sk_atomic(uint32_t) pushing;                    /* between a push of a further attempt and its count in `again`; and
-                                                       counting a task that its submitter has run, and its times */
+    sk_atomic(uint64_t) steps;                      /* see sk_pool_begin_step */
     sk_progress progress;
     sk_atomic(bool) keeping; /* a job has backed off that keeps its slot */
     /* --- faults, see fault.c; and what submissions get that do not say otherwise --- */
@@ -125,6 +124,9 @@ struct skua_pool {
     skua_fault_handler *fault_handler; /* I; NULL: none */
     void *fault_arg;                   /* I */
     skua_submit_options defaults;      /* I: its times, retry and ended */
+    /* --- for sweeps, which may come to a pool that is being made --- */
+    sk_atomic(skua_pool *) above;         /* I: the parent */
+    sk_atomic(struct skua_group *) group; /* I: whose pool it is; NULL: of none */
 };
 
 /* What stands in `pumping`: whether the pump is about (in a queue, or at work), and whether the monitor watches it. */
@@ -149,6 +151,28 @@ static inline uint64_t sk_slots_of(uint64_t word)
 static inline uint64_t sk_pool_running(const skua_pool *pool)
 {
     return sk_slots_of(sk_load_rlx((sk_atomic(uint64_t) *)&pool->running));
+}
+
+/*
+ * Around a step in which the counters do not agree, for whoever reads them (counts.c): a slot is taken for which no
+ * task has left the queue yet, or whose task is counted among the ends already; a further attempt is in the queue and
+ * not in `again`; a task that its submitter has run is half in the books.  In the low half of `steps` those under way,
+ * above it how many are over.  It goes on from life to life, so that the last act of a step may come late.
+ */
+#define SK_STEP UINT64_C(1)
+#define SK_STEP_OVER (UINT64_C(1) << 32)
+#define SK_STEPS_UNDER_WAY (SK_STEP_OVER - 1)
+
+static inline void sk_pool_begin_step(skua_pool *pool)
+{
+    /* [PL-R17] acquire-release; pairs with [PL-A25] and [PL-A44]: who sees anything of what follows sees this. */
+    sk_add_ar(&pool->steps, SK_STEP);
+}
+
+static inline void sk_pool_end_steps(skua_pool *pool, uint64_t n)
+{
+    /* [PL-R18] release; pairs with [PL-A25] and [PL-A43]: who finds it over sees what it did. */
+    sk_add_ar(&pool->steps, n * (SK_STEP_OVER - SK_STEP));
 }
 
 #define SK_SWEEPING UINT64_MAX
@@ -243,9 +267,11 @@ static inline bool sk_pool_is_alone_hungry(skua_pool *pool)
 /* A task that has a handle in `owner` has ended; see sk_task_owner. */
 sk_task *sk_pool_task_ended(sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result);
 
-/* The two steps of that: it is counted; its slot goes to the next task, which is returned or started, or back. */
+/* The two halves of that: it is counted, which begins a step unless it is done; its slot goes to the next task, which
+   is returned or started, or back. Then the step is over. */
 void sk_pool_count_end(skua_pool *pool, sk_worker *w, sk_task *t, sk_end end, int result);
 sk_task *sk_pool_leave(skua_pool *pool, sk_worker *w);
+sk_task *sk_pool_leave_failed(skua_pool *pool, sk_worker *w); /* the same, and ends the step */
 
 /* A job that backs off will not be tried again: it gets a slot, beyond the limit, for the way to its end. */
 void sk_pool_take_back(skua_pool *pool, sk_worker *w);
@@ -265,7 +291,7 @@ void sk_pool_give_slots(skua_pool *pool, sk_worker *w, uint64_t n);
 
 /* A slot for a task that starts at once, without the queue: only when nobody seems to wait for one. Then it is to be
    looked whether the pool is open; if it is, whether it may be used so. */
-bool sk_pool_take_straight(skua_pool *pool);
+bool sk_pool_take_straight(skua_pool *pool, sk_worker *w);
 bool sk_pool_is_straight(skua_pool *pool);
 
 /* That slot, which is not used. state: as it was found. */
@@ -373,8 +399,10 @@ bool sk_pool_is_default(const skua_pool *pool);
 
 /* ---- cancel.c ---- */
 
-/* Asks every task of the pools that match to end; returns how many were asked. See skua_pool_cancel. */
-typedef bool sk_pool_match(const skua_pool *pool, const void *ctx);
+/* Asks every task of the pools that match to end; returns how many were asked. See skua_pool_cancel. A pool that is
+   asked about may be in another life than the task that led to it, or between two: what is looked at has to be atomic,
+   and may be anything. */
+typedef bool sk_pool_match(skua_pool *pool, const void *ctx);
 int64_t sk_pool_cancel_matching(sk_pool_match *matches, const void *ctx);
 
 /* Around a look at all tasks: a job that is between two of them meanwhile, and cannot be found, sees these. */
@@ -382,7 +410,7 @@ void sk_pool_begin_sweep(skua_pool *pool);
 void sk_pool_end_sweep(skua_pool *pool);
 
 /* Whether it is `top` (ctx), or below it. */
-bool sk_pool_is_this_or_below(const skua_pool *pool, const void *ctx);
+bool sk_pool_is_this_or_below(skua_pool *pool, const void *ctx);
 
 /* ---- life.c ---- */
 
@@ -403,7 +431,7 @@ int sk_pool_check_exists(skua_pool *pool);
 /* The pool that a task of this owner belongs to, be it a helper of one of its jobs; NULL: none. */
 static inline skua_pool *sk_pool_of_owner(const sk_task_owner *owner)
 {
-    if (owner->ended == sk_pool_task_ended) return sk_container_of(owner, skua_pool, owner);
+    if (sk_owner_ended(owner) == sk_pool_task_ended) return sk_container_of(owner, skua_pool, owner);
     skua_pool *of_lane = sk_lane_pool_of_owner(owner);
     return of_lane ? of_lane : sk_job_pool_of_owner(owner);
 }

@@ -270,7 +270,7 @@ static int start(skua_reporter *out, skua_pool *pool, uint64_t every, const skua
     reporter *r = (reporter *)sk_lazy_slab_alloc(&reporters);
     if (r) {
         r->pool = pool;
-        r->runtime = pool->owner.runtime;
+        r->runtime = sk_owner_runtime(&pool->owner);
         r->every = every;
         r->locker = locker;
         r->fn = fn;

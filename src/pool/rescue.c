@@ -79,7 +79,7 @@ static void look(sk_chore *chore, sk_worker *w)
 
 void sk_pool_watch(skua_pool *pool)
 {
-    skua_runtime *rt = pool->owner.runtime;
+    skua_runtime *rt = sk_owner_runtime(&pool->owner);
     if (pool->backlog.ordered || sk_load_rlx(&rt->stopping)) return;
     watch *o = (watch *)sk_lazy_slab_alloc(&watches);
     if (!o) return;

@@ -73,7 +73,7 @@ static int make_table(skua_shards *s, uint32_t n)
 static int make_pools(skua_shards *s, const skua_shards_options *o, skua_pool *first)
 {
     skua_pool_options options = o->pool;
-    options.runtime = first->owner.runtime;
+    options.runtime = sk_owner_runtime(&first->owner);
     int error = make_table(s, o->n ? o->n : options.runtime->workers_max);
     if (error) {
         (void)skua_pool_release(first);

@@ -215,9 +215,13 @@ static bool is_straight(skua_pool *pool)
 }
 
 /* Nothing holds the pool yet, so only what is type-stable may be looked at: the cursors of the queue, not its slots. */
-bool sk_pool_take_straight(skua_pool *pool)
+bool sk_pool_take_straight(skua_pool *pool, sk_worker *w)
 {
-    return is_straight(pool) && sk_bounded_size(&pool->backlog.first) == 0 && take_own(pool, 1, SK_SLOT_OWN) == 1;
+    if (!is_straight(pool) || sk_bounded_size(&pool->backlog.first) != 0) return false;
+    sk_store_rlx(&w->straight, (void *)pool); /* published by [PL-C2] */
+    if (take_own(pool, 1, SK_SLOT_OWN) == 1) return true;
+    sk_store_rlx(&w->straight, NULL);
+    return false;
 }
 
 bool sk_pool_is_straight(skua_pool *pool)
@@ -227,7 +231,10 @@ bool sk_pool_is_straight(skua_pool *pool)
 
 void sk_pool_give_straight(skua_pool *pool, sk_worker *w, uint32_t state)
 {
-    if (state != SK_POOL_FREE) { /* it is not freed while it has this slot, the only one that was taken */
+    sk_pool_begin_step(pool);
+    sk_pool_end_steps(pool, 1);       /* who has seen the slot, and then not us, sees that: the slot was nobody's */
+    sk_store_rel(&w->straight, NULL); /* [PL-R66] release; pairs with [PL-A45], see there. */
+    if (state != SK_POOL_FREE) {      /* it is not freed while it has this slot, the only one that was taken */
         give_own(pool, w, 1, SK_SLOT_OWN, NULL);
         return;
     }
@@ -264,7 +271,7 @@ static void wake_submitters(skua_pool *pool, bool dry)
     uint32_t none = 0;
     /* [PL-C8] sequentially consistent; pairs with [PL-X2]. */
     if (!sk_load_rlx(&pool->owes) && sk_cas_sc(&pool->owes, &none, 1u))
-        sk_monitor_owe(pool->owner.runtime, &pool->room_chore);
+        sk_monitor_owe(sk_owner_runtime(&pool->owner), &pool->room_chore);
 }
 
 /* Tells the subpools that wait for a slot here to try again; who gets none comes back into the list. False: none waits,
@@ -307,7 +314,7 @@ static bool gets_in_line(skua_pool *pool, sk_worker *w)
     return false;
 }
 
-/* Nothing to fill, or nothing to fill it with: the pump goes, then looks again. */
+/* Nothing to fill, or nothing to fill it with: the pump goes, then looks again. slots: if any, in a step. */
 static void end_pump(skua_pool *pool, sk_worker *w, uint32_t slots)
 {
     sk_add_rlx(&pool->inside, 1u);
@@ -315,7 +322,10 @@ static void end_pump(skua_pool *pool, sk_worker *w, uint32_t slots)
        it set has pushed before. */
     sk_and_sc(&pool->pumping, (uint32_t)~SK_PUMP_OUT);
     sk_fence_sc(); /* [PL-F4] full fence between that and the looks; pairs with [PL-A5] and [PL-F2]. */
-    if (slots) sk_pool_give_slots(pool, w, slots);
+    if (slots) {
+        sk_pool_give_slots(pool, w, slots);
+        sk_pool_end_steps(pool, 1);
+    }
     /* A subpool that waits for a slot above is in the list there, and is not to look for one in a circle. */
     if (!sk_load_rlx(&pool->is_hungry) || sk_backlog_is_doomed(&pool->backlog)) sk_pool_look(pool, w);
     sk_waitq_wake(&pool->rest);
@@ -323,7 +333,8 @@ static void end_pump(skua_pool *pool, sk_worker *w, uint32_t slots)
     sk_sub_ar(&pool->inside, 1u);
 }
 
-/* What has left the queue with a slot: its task. NULL: it has ended without one, and the slot is free. */
+/* What has left the queue with a slot: its task. NULL: it has ended without one, and the slot is to be given back,
+   which ends a step. */
 static sk_task *task_of(skua_pool *pool, sk_worker *w, void *item)
 {
     return sk_is_stored(item) ? sk_stored_start(pool, w, sk_stored_of(item)) : (sk_task *)item;
@@ -342,6 +353,22 @@ static uint32_t push_all(skua_pool *pool, sk_worker *w, uint32_t n)
 
 static bool drop_doomed(skua_pool *pool, sk_worker *w, uint32_t max);
 
+/* Slots for what is in the queue: if there are any, a step has begun. */
+static uint32_t take_to_fill(skua_pool *pool, sk_worker *w)
+{
+    sk_pool_begin_step(pool);
+    uint32_t slots = sk_pool_take_slots(pool, w, PUMP_BATCH);
+    if (!slots) sk_pool_end_steps(pool, 1);
+    return slots;
+}
+
+/* They are filled, but for these, with n items of which `unstarted` have no task: ends all steps. */
+static void give_rest(skua_pool *pool, sk_worker *w, uint32_t rest, uint32_t unstarted)
+{
+    if (rest) sk_pool_give_slots(pool, w, rest);
+    sk_pool_end_steps(pool, UINT64_C(1) + unstarted);
+}
+
 void sk_pool_pump(sk_chore *chore, sk_worker *w)
 {
     skua_pool *pool = sk_container_of(chore, skua_pool, pump_chore);
@@ -358,7 +385,7 @@ void sk_pool_pump(sk_chore *chore, sk_worker *w)
     }
     bool dry = sk_backlog_is_empty(&pool->backlog); /* a pool at rest stays so: no slot is taken for nothing */
     bool stands_back = !dry && sk_unlikely(pool->parent != NULL) && gets_in_line(pool, w);
-    uint32_t slots = dry || stands_back ? 0 : sk_pool_take_slots(pool, w, PUMP_BATCH);
+    uint32_t slots = dry || stands_back ? 0 : take_to_fill(pool, w);
     if (dry || slots) pool->fed = false; /* else its turn is still to come */
     uint32_t n = slots ? sk_backlog_pop_many(&pool->backlog, w->batch, slots) : 0;
     if (n == 0) {
@@ -369,14 +396,14 @@ void sk_pool_pump(sk_chore *chore, sk_worker *w)
     uint32_t pushed = push_all(pool, w, n);
     wake_submitters(pool, n < slots);
     /* The tasks above may all have been stolen and ended; but while `pumping` is set release waits. */
-    if (pushed < slots) sk_pool_give_slots(pool, w, slots - pushed);
+    give_rest(pool, w, slots - pushed, n - pushed);
     sk_push(w, pool->pump); /* again after them, or sooner with a thief */
     sk_announce_later(w, sk_clock_ns());
 }
 
 void sk_pool_start_some(skua_pool *pool)
 {
-    uint32_t slots = sk_backlog_is_empty(&pool->backlog) ? 0 : sk_pool_take_slots(pool, NULL, PUMP_BATCH);
+    uint32_t slots = sk_backlog_is_empty(&pool->backlog) ? 0 : take_to_fill(pool, NULL);
     uint32_t taken = 0, started = 0;
     for (void *item; taken < slots && (item = sk_backlog_pop(&pool->backlog)); taken++) {
         sk_task *t = task_of(pool, NULL, item);
@@ -385,7 +412,7 @@ void sk_pool_start_some(skua_pool *pool)
     }
     if (slots) wake_submitters(pool, taken < slots);
     feed_hungry(pool, NULL);
-    if (started < slots) sk_pool_give_slots(pool, NULL, slots - started);
+    if (slots) give_rest(pool, NULL, slots - started, taken - started);
 }
 
 /* ---- the end of a task ---- */
@@ -432,8 +459,11 @@ static bool may_hand_on(skua_pool *pool)
 
 static void count_end(skua_pool *pool, sk_end end)
 {
-    /* [PL-R21] release; pairs with [PL-A20]: who counts the end counts the way out of the queue. */
-    if (end != SK_DONE) sk_add_rel(&pool->ended[end], UINT64_C(1));
+    if (end != SK_DONE) {
+        sk_pool_begin_step(pool);
+        /* [PL-R21] release; pairs with [PL-A20]: who counts the end counts the way out of the queue. */
+        sk_add_rel(&pool->ended[end], UINT64_C(1));
+    }
     for (skua_pool *p = pool->parent; sk_unlikely(p != NULL); p = p->parent)
         /* [PL-R6] release; pairs with [PL-A14]: who counts the end counts the submission. */
         sk_add_rel(&p->below_ended[end], UINT64_C(1));
@@ -441,9 +471,11 @@ static void count_end(skua_pool *pool, sk_end end)
 
 static sk_noinline sk_task *leave_slowly(skua_pool *pool, sk_worker *w)
 {
+    uint64_t unstarted = 0;
     if (may_hand_on(pool)) {
         void *item = pop_next(pool, w);
         sk_task *next = item ? task_of(pool, w, item) : NULL;
+        unstarted = item && !next;
         if (next && w) return next;
         if (next) {
             sk_ready(w, next);
@@ -452,6 +484,7 @@ static sk_noinline sk_task *leave_slowly(skua_pool *pool, sk_worker *w)
     }
     if (sk_unlikely(pool->parent || pool->queueless) || !give_one_of_many(pool, w))
         give_own(pool, w, 1, SK_SLOT_OWN, pool->parent);
+    if (sk_unlikely(unstarted)) sk_pool_end_steps(pool, 1);
     return NULL;
 }
 
@@ -472,6 +505,13 @@ void sk_pool_count_end(skua_pool *pool, sk_worker *w, sk_task *t, sk_end end, in
     count_end(pool, end);
 }
 
+sk_noinline sk_task *sk_pool_leave_failed(skua_pool *pool, sk_worker *w)
+{
+    sk_task *next = leave_now(pool, w);
+    sk_pool_end_steps(pool, 1); /* perhaps of a pool that is free by now */
+    return next;
+}
+
 /* A task of the pool has ended: its slot goes to the next one, or back. */
 sk_task *sk_pool_task_ended(sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result)
 {
@@ -481,7 +521,7 @@ sk_task *sk_pool_task_ended(sk_task_owner *owner, sk_worker *w, sk_task *t, sk_e
         sk_stored_ended(pool, w, t, end, result);
     else
         sk_pool_count_end(pool, w, t, end, result);
-    return leave_now(pool, w);
+    return sk_likely(end == SK_DONE) ? leave_now(pool, w) : sk_pool_leave_failed(pool, w);
 }
 
 /* ---- dropping ---- */
@@ -497,12 +537,12 @@ static void force_slot(skua_pool *pool)
 void sk_pool_take_back(skua_pool *pool, sk_worker *w)
 {
     (void)w;
+    sk_pool_begin_step(pool);
     force_slot(pool);
-    sk_add_ar(&pool->pushing, 1u);          /* [PL-R17] acquire-release; pairs with [PL-A25], as [PL-R13]. */
     sk_add_rlx(&pool->direct, UINT64_C(1)); /* it leaves the queue as one that never was in it */
     /* [PL-R12] release; pairs with [PL-A22]: the slot before this. */
     sk_add_rel(&pool->again, UINT64_C(1));
-    sk_sub_ar(&pool->pushing, 1u); /* [PL-R18] release; pairs with [PL-A25]. */
+    sk_pool_end_steps(pool, 1);
 }
 
 /* One that has left the queue, in a slot. */
@@ -511,7 +551,7 @@ static void end_dropped(skua_pool *pool, sk_worker *w, void *item)
     sk_task *next;
     if (sk_is_stored(item)) {
         sk_stored_end_unstarted(pool, w, sk_stored_of(item), SK_DROPPED, -ESHUTDOWN);
-        next = sk_pool_leave(pool, w);
+        next = sk_pool_leave_failed(pool, w);
     } else {
         sk_task *t = (sk_task *)item;
         sk_count_unstarted(w, sk_task_runtime(t));
@@ -522,14 +562,15 @@ static void end_dropped(skua_pool *pool, sk_worker *w, void *item)
 
 bool sk_pool_drop(skua_pool *pool, sk_worker *w, uint32_t level)
 {
+    sk_pool_begin_step(pool);
     force_slot(pool);
     void *item = sk_bounded_pop(sk_backlog_level(&pool->backlog, level));
-    if (!item) {
+    if (item)
+        end_dropped(pool, w, item);
+    else
         sk_pool_give_slots(pool, w, 1);
-        return false;
-    }
-    end_dropped(pool, w, item);
-    return true;
+    sk_pool_end_steps(pool, 1);
+    return item != NULL;
 }
 
 /* In order of deadlines, the holder of the baton: up to max of those that are to be dropped. True: there were some. */
@@ -537,8 +578,10 @@ static bool drop_doomed(skua_pool *pool, sk_worker *w, uint32_t max)
 {
     uint64_t n = sk_backlog_sort_out(&pool->backlog);
     for (uint64_t i = 0; i < n && i < max; i++) {
+        sk_pool_begin_step(pool);
         force_slot(pool); /* before it has left the queue */
         end_dropped(pool, w, sk_backlog_pop_doomed(&pool->backlog));
+        sk_pool_end_steps(pool, 1);
     }
     if (n) wake_submitters(pool, false);
     return n != 0;

@@ -167,7 +167,7 @@ void sk_stored_end_unstarted(skua_pool *pool, sk_worker *w, sk_stored *s, sk_end
     shown.arg = s;
     shown.fiber = SK_FIBER_NONE;
     sk_store_rlx(&shown.owner, &pool->owner);
-    sk_birth_end(w, pool->owner.runtime, end);
+    sk_birth_end(w, sk_owner_runtime(&pool->owner), end);
     sk_pool_count_end(pool, w, &shown, end, result);
     sk_stored_tell(s, result);
 }

@@ -291,7 +291,7 @@ static int make_group(skua_stream *s, const skua_stream_options *o)
     if (error) return error;
     s->group->ended = task_ended;
     s->group->ended_ctx = s;
-    s->owner = (sk_task_owner){.runtime = s->group->pool->owner.runtime, .ended = conductor_ended};
+    sk_owner_init(&s->owner, sk_owner_runtime(&s->group->pool->owner), conductor_ended);
     return 0;
 }
 

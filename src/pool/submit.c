@@ -28,8 +28,11 @@ static uint64_t patience(const skua_pool *pool, const sk_submission *s)
 
 static sk_noinline int enter_slot(skua_pool *pool, sk_worker *w, void *item)
 {
-    if (sk_pool_take_slots(pool, w, 1) == 0) return -EAGAIN;
-    sk_add_rlx(&pool->direct, UINT64_C(1));
+    sk_pool_begin_step(pool);
+    bool taken = sk_pool_take_slots(pool, w, 1) != 0;
+    if (taken) sk_add_rlx(&pool->direct, UINT64_C(1));
+    sk_pool_end_steps(pool, 1);
+    if (!taken) return -EAGAIN;
     sk_ready(w, (sk_task *)item);
     return 0;
 }
@@ -150,10 +153,9 @@ static void keep_fault(skua_pool *pool, const sk_submission *s, skua_fault *faul
     if (!s->job) sk_drop_fault(fault);
 }
 
-/* Into the books, and into the times: a snapshot between the two is taken anew. */
+/* Into the books, and into the times; in a step. */
 static void count_measured_here(skua_pool *pool, const sk_submission *s)
 {
-    sk_add_ar(&pool->pushing, 1u); /* [PT-R2] release; pairs with [PL-A25]: who counts its times sees it under way. */
     if (s->job)
         sk_job_count_here(s->job, sk_worker_self());
     else
@@ -162,7 +164,6 @@ static void count_measured_here(skua_pool *pool, const sk_submission *s)
     sk_add_rel(&pool->direct, UINT64_C(1));
     /* [PT-R3] release; pairs with [PT-A1]: it is in `direct` before. */
     sk_add_rel(&pool->times->here, UINT64_C(1));
-    sk_sub_ar(&pool->pushing, 1u); /* [PT-R6] release; pairs with [PL-A25]: counted in `here` before. */
 }
 
 /* The submitter runs it himself, and then it has been accepted and has ended. When it gives up it ends alone. */
@@ -173,12 +174,14 @@ static int run_here(skua_pool *pool, const sk_submission *s)
     skua_fault *fault = s->job ? s->job->fault : c.fault;
     if (sk_unlikely(fault != NULL)) keep_fault(pool, s, fault);
     count_above(pool);
+    sk_pool_begin_step(pool);
     if (sk_unlikely(pool->times != NULL))
         count_measured_here(pool, s);
     else
         sk_add_rlx(&pool->direct, UINT64_C(1));
     /* [PL-R20] release; pairs with [PL-A20]: who counts the end counts that it came. */
     if (result < 0) sk_add_rel(&pool->ended[SK_FAILED], UINT64_C(1));
+    sk_pool_end_steps(pool, 1);
     for (skua_pool *p = pool->parent; p; p = p->parent) {
         /* [PL-R8] release; pairs with [PL-A14], as [PL-R6]. */
         sk_add_rel(&p->below_ended[result < 0 ? SK_FAILED : SK_DONE], UINT64_C(1));
@@ -278,6 +281,7 @@ static sk_noinline int submit_straight(skua_pool *pool, sk_local *local, const s
     }
     /* [PL-R62] release; pairs with [PL-F11]: who counts this sees the slot taken. */
     sk_add_rel(&pool->direct, UINT64_C(1));
+    sk_store_rel(&w->straight, NULL); /* [PL-R65] release; pairs with [PL-A45]: after the count. */
     /* What runs next is not announced: a task for which its submitter is about to wait costs no wake-up. Only where
        nothing is in front of it, so that the order stays. */
     if (!sk_load_rlx(&w->runnext) && sk_taskq_size(&w->queue) == 0)
@@ -290,7 +294,7 @@ static sk_noinline int submit_straight(skua_pool *pool, sk_local *local, const s
 /* Not when many tasks wait for this worker: who submits without end is to meet the bound of the pool's queue. */
 static inline bool may_go_straight(const skua_pool *pool, const sk_worker *w, const sk_submission *s)
 {
-    return w && w->task && w->runtime == pool->owner.runtime && s->options->level < pool->backlog.levels &&
+    return w && w->task && w->runtime == sk_owner_runtime(&pool->owner) && s->options->level < pool->backlog.levels &&
            sk_taskq_size(&w->queue) < STRAIGHT_MOST;
 }
 
@@ -300,7 +304,7 @@ sk_noinline int sk_submit(skua_pool *pool, const sk_submission *s)
     if (sk_unlikely(pool->has_defaults) && !s->is_filled) return sk_submit_filled(pool, s);
     sk_local *local = sk_local_self();
     int error = NOT_STRAIGHT;
-    if (local && may_go_straight(pool, local->worker, s) && sk_pool_take_straight(pool))
+    if (local && may_go_straight(pool, local->worker, s) && sk_pool_take_straight(pool, local->worker))
         error = submit_straight(pool, local, s);
     if (error != NOT_STRAIGHT) return error;
     error = begin(pool);
@@ -427,8 +431,7 @@ int skua_pool_submit_stored(skua_pool *pool, skua_task_storage *storage)
 static bool try_again(skua_pool *pool, sk_worker *w, sk_task *t, uint32_t level)
 {
     sk_add_rlx(&pool->inside, 1u);
-    /* [PL-R13] acquire-release; pairs with [PL-A25]: who sees the push sees this. */
-    sk_add_ar(&pool->pushing, 1u);
+    sk_pool_begin_step(pool);
     bool entered = enter(pool, w, t, level) == 0;
     if (entered) {
         /* [PL-R14] sequentially consistent; pairs with [PL-A22]: the push before this; and as [PL-A5], with the look
@@ -438,8 +441,8 @@ static bool try_again(skua_pool *pool, sk_worker *w, sk_task *t, uint32_t level)
         if (!(sk_load_sc(&pool->pumping) & SK_PUMP_OUT)) sk_pool_look(pool, w);
         sk_waitq_wake(&pool->rest);
     }
-    sk_sub_ar(&pool->pushing, 1u); /* [PL-R15] release; pairs with [PL-A25]. */
-    sk_sub_ar(&pool->inside, 1u);  /* [PL-R16] release; pairs with [PL-A1] in release: our last touch of the pool. */
+    sk_pool_end_steps(pool, 1);
+    sk_sub_ar(&pool->inside, 1u); /* [PL-R16] release; pairs with [PL-A1] in release: our last touch of the pool. */
     return entered;
 }
 

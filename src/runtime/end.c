@@ -27,7 +27,7 @@ static bool count_foreign(skua_runtime *rt)
    and is released before its runtime. */
 static bool admit_foreign(skua_runtime *rt, const sk_task_owner *owner)
 {
-    if (owner->ended) return count_foreign(rt);
+    if (sk_owner_ended(owner)) return count_foreign(rt);
     if (!sk_runtime_enter(rt)) return false;
     bool admitted = count_foreign(rt); /* then the task keeps the runtime */
     sk_runtime_exit(rt);
@@ -67,7 +67,7 @@ sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *a
         *error = -ENOMEM;
         return NULL;
     }
-    if (sk_unlikely(!count_birth(w, owner->runtime, owner))) {
+    if (sk_unlikely(!count_birth(w, sk_owner_runtime(owner), owner))) {
         sk_slab_free(w ? &w->tasks : &local->tasks, t);
         *error = -ESHUTDOWN;
         return NULL;
@@ -80,12 +80,12 @@ sk_task *sk_task_new(sk_local *local, sk_task_owner *owner, skua_fn *fn, void *a
 
 bool sk_birth_count(sk_worker *w, sk_task_owner *owner)
 {
-    return count_birth(w, owner->runtime, owner);
+    return count_birth(w, sk_owner_runtime(owner), owner);
 }
 
 void sk_birth_take_back(sk_task_owner *owner)
 {
-    sk_add_rel(&owner->runtime->foreign_refused, UINT64_C(1)); /* [EN-R7] release; as [EN-R6]. */
+    sk_add_rel(&sk_owner_runtime(owner)->foreign_refused, UINT64_C(1)); /* [EN-R7] release; as [EN-R6]. */
 }
 
 sk_task *sk_task_new_counted(sk_task_owner *owner, skua_fn *fn, void *arg)
@@ -172,7 +172,7 @@ void sk_count_unstarted(sk_worker *w, skua_runtime *rt)
 sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result)
 {
     sk_task_owner *owner = sk_task_owner_of(t);
-    skua_runtime *rt = owner->runtime; /* a pool may be gone once it has been told */
+    skua_runtime *rt = sk_owner_runtime(owner); /* a pool may be gone once it has been told */
     if (sk_unlikely(t->fiber != SK_FIBER_NONE && t->timed)) {
         sk_timers_cancel_slot(w, &t->deadline);
         if (sk_state_end_timed(&t->state) & SK_EXPIRED) end = SK_LATE_END;
@@ -181,7 +181,8 @@ sk_task *sk_task_end(sk_worker *w, sk_task *t, sk_end end, int result)
     }
     count_end(w, rt, end); /* first: who has waited for the pool finds it counted */
     if (end == SK_LATE_END) result = -ETIMEDOUT;
-    sk_task *next = owner->ended ? owner->ended(owner, w, t, end, result) : NULL;
+    sk_owner_told *ended = sk_owner_ended(owner);
+    sk_task *next = ended ? ended(owner, w, t, end, result) : NULL;
     if (sk_join_is_detached(&t->join)) {
         sk_task_release(t);
         return next;

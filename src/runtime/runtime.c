@@ -134,7 +134,7 @@ static int start_monitor(skua_runtime *rt)
 
 static int start(skua_runtime *rt)
 {
-    rt->owner.runtime = rt;
+    sk_owner_init(&rt->owner, rt, NULL);
     sk_inject_init(&rt->inbox);
     sk_inject_init(&rt->spares);
     sk_inject_init(&rt->retired);

@@ -101,8 +101,9 @@ static void mark(void *object, void *ctx)
     skua_runtime *rt = (skua_runtime *)ctx;
     uint64_t serial = sk_load_rlx(&t->state.serial);
     /* [SD-A5] acquire; pairs with [TS-R1]: the owner of the life that the word shows. */
-    unsigned phase = sk_phase_of(sk_load_acq(&t->state.word));
-    if (phase == SK_FREE || phase == SK_ENDED || sk_task_runtime(t) != rt) return;
+    uint64_t word = sk_load_acq(&t->state.word);
+    unsigned phase = sk_phase_of(word);
+    if (!sk_state_is_seen(word, serial) || sk_task_runtime(t) != rt) return;
     if (phase == SK_DELAYED && !timer_is_set(&t->sleep)) return; /* still in its maker's hands: at the next look */
     if (phase == SK_DELAYED)
         drop_delayed(t, serial);

@@ -27,18 +27,41 @@ typedef struct sk_wait sk_wait;   /* see sched.h */
 /* The one state in which each task ends. */
 typedef enum sk_end { SK_DONE, SK_FAILED, SK_CANCELLED, SK_LATE_END, SK_DROPPED, SK_ENDS } sk_end;
 
-/* Whom a task belongs to: its runtime, or a pool on that runtime. */
-typedef struct sk_task_owner {
-    skua_runtime *runtime; /* I */
-    /* NULL, or told of each end, once, by the thread that ended it. Returns a task to start next on this worker, or
-       NULL. The task is whole still; its result is what a joiner gets. */
-    sk_task *(*ended)(struct sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result);
+typedef struct sk_task_owner sk_task_owner;
+
+/* Told of each end, once, by the thread that ended it. Returns a task to start next on this worker, or NULL. The task
+   is whole still; its result is what a joiner gets. */
+typedef sk_task *sk_owner_told(sk_task_owner *owner, sk_worker *w, sk_task *t, sk_end end, int result);
+
+/* Whom a task belongs to: its runtime, or a pool on that runtime. The first two are atomic because whoever looks at all
+   tasks there are (a stopping runtime, a sweep of a pool) may follow the task of an earlier life to an owner that is
+   just being made for its next: it reads something old or new, and then fails, for that task has ended. */
+struct sk_task_owner {
+    sk_atomic(skua_runtime *) runtime; /* I */
+    sk_atomic(sk_owner_told *) ended;  /* I; NULL: nobody is told */
     /* NULL, or told of each task that gives up, by the task itself, before its deferred calls and its end; may park.
        False: the choice of the process (skua_on_fault) is asked next. */
     bool (*faulted)(struct sk_task_owner *owner, const skua_fault *fault);
     /* NULL, or the function that such a task was made for, when `fn` is one of the library's. Of one that is parked. */
     skua_fn *(*fn_of)(const struct sk_task *t);
-} sk_task_owner;
+};
+
+static inline skua_runtime *sk_owner_runtime(const sk_task_owner *owner)
+{
+    return sk_load_rlx((sk_atomic(skua_runtime *) *)&owner->runtime);
+}
+
+static inline sk_owner_told *sk_owner_ended(const sk_task_owner *owner)
+{
+    return sk_load_rlx((sk_atomic(sk_owner_told *) *)&owner->ended);
+}
+
+/* Of an owner that is being made; the rest is its maker's. */
+static inline void sk_owner_init(sk_task_owner *owner, skua_runtime *rt, sk_owner_told *ended)
+{
+    sk_store_rlx(&owner->runtime, rt);
+    sk_store_rlx(&owner->ended, ended);
+}
 
 /* Something that a worker does between tasks, on behalf of a pool: a task object without a function whose argument is
    this. It must not park; it is not counted, and never ends: whoever made it sees that it is queued at most once. */
@@ -95,7 +118,7 @@ static inline sk_task_owner *sk_task_owner_of(const sk_task *t)
 
 static inline skua_runtime *sk_task_runtime(const sk_task *t)
 {
-    return sk_task_owner_of(t)->runtime;
+    return sk_owner_runtime(sk_task_owner_of(t));
 }
 
 /* Whether its deadline slot may be armed. Its holder. */

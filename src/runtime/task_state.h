@@ -99,6 +99,19 @@ static inline uint64_t sk_state_next_serial(const sk_task_state *t)
     return sk_generation_of(sk_load_rlx((sk_atomic(uint64_t) *)&t->word)) + 1;
 }
 
+/*
+ * For whoever looks at all tasks and holds none: he has read a serial, then the
+ * word, with acquire.  Whether the word shows a task, and not one of a life before
+ * that serial, in whose place another is just being made: its owner is read next,
+ * and might still be that of the life before, while the serial already hits the
+ * stranger's task.
+ */
+static inline bool sk_state_is_seen(uint64_t word, uint64_t serial)
+{
+    unsigned phase = sk_phase_of(word);
+    return phase != SK_FREE && phase != SK_ENDED && sk_generation_of(word) >= serial;
+}
+
 /* Holder: a new life; returns its serial. */
 static inline uint64_t sk_state_born(sk_task_state *t, unsigned phase)
 {

@@ -79,6 +79,7 @@ struct sk_worker {
     sk_atomic(bool) poke;                         /* monitor: look at your timers before the next task */
     sk_atomic(bool) retire;                       /* monitor: leave the table at the next look */
     uint64_t run_before;                          /* controller: dispatches when it was last made or revived */
+    sk_atomic(void *) straight;                   /* W: the pool in which it holds a slot for a task not counted yet */
     sk_atomic(bool) robbing;                      /* W: in a read section; a hint, see sk_reclaim */
     SK_LINE_ALIGNED sk_timers timers;             /* its holder, see timer/timers.h */
     SK_LINE_ALIGNED sk_counters count;            /* W */

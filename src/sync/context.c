@@ -282,8 +282,7 @@ static int start_timer(skua_context *c, uint64_t ns)
     skua_runtime *rt = skua_runtime_default();
     if (!rt) return -ENOMEM;
     if (!sk_runtime_enter(rt)) return error;
-    if (c->timing.runtime != rt) c->timing.runtime = rt;
-    if (!c->timing.ended) c->timing.ended = timer_ended;
+    sk_owner_init(&c->timing, rt, timer_ended);
     sk_task *t = sk_task_new(sk_local_self(), &c->timing, time_is_up, c, false, SK_DELAYED, &error);
     if (t) {
         sk_add_rlx(&c->holds, 1u);

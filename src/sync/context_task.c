@@ -171,7 +171,7 @@ skua_context *skua_context_current(void)
 /* Such a task's owner, from its birth to its end, whether it ever starts or not; and all that it needs to stand in the
    context. */
 typedef struct sk_inside {
-    sk_task_owner owner;   /* I; written when it changes only, see pool/job.c */
+    sk_task_owner owner;   /* I */
     skua_context *context; /* I, kept; and link of the slab's free list */
     skua_fn *fn;           /* I */
     void *arg;             /* I */
@@ -212,8 +212,7 @@ static sk_inside *new_inside(skua_context *c, skua_runtime *rt, skua_fn *fn, voi
 {
     sk_inside *inside = (sk_inside *)sk_lazy_slab_alloc(&insides);
     if (!inside) return NULL;
-    if (inside->owner.runtime != rt) inside->owner.runtime = rt;
-    if (!inside->owner.ended) inside->owner.ended = inside_ended;
+    sk_owner_init(&inside->owner, rt, inside_ended);
     sk_context_keep(c);
     inside->context = c;
     inside->fn = fn;

@@ -232,6 +232,37 @@ struct count_stop : rl::test_suite<count_stop, 2> {
     }
 };
 
+/* Who stops the runtime comes to a task that ends meanwhile, and whose memory serves one of another runtime: that one
+   is not asked to end. */
+struct count_stranger : rl::test_suite<count_stranger, 2> {
+    count_world c;
+    sk_task_owner other;
+    sk_task *t;
+
+    void before()
+    {
+        c.begin(2);
+        sk_owner_init(&other, NULL, NULL);
+        t = c.make();
+        sk_store_rlx(&c.s.rt.stopping, (uint32_t)SK_STOP_CANCEL);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            (void)sk_state_end(&t->state);
+            sk_state_free(&t->state);
+            init_task(t, &other, NULL, NULL, false, SK_ACTIVE);
+        } else {
+            for (int i = 0; i < 3; i++) sk_slab_each(&sk_tasks, mark, &c.s.rt);
+        }
+        world.leave();
+    }
+    void after()
+    {
+        RL_ASSERT(sk_state_marks(&t->state) == 0);
+    }
+};
+
 /* Made outside, ended by a worker, or outside as well: the sums are taken in between. */
 template <bool by_worker> struct count_sent : rl::test_suite<count_sent<by_worker>, 3> {
     count_world c;
@@ -368,13 +399,10 @@ struct release_twice : rl::test_suite<release_twice, 2> {
 };
 
 static const sk_model models[] = {
-    SK_EXPLORE(count_stop, "count-stop", 3),
-    SK_EXPLORE(count_sent<true>, "count-sent", 2),
-    SK_EXPLORE(count_sent<false>, "count-sent-outside", 2),
-    SK_EXPLORE(count_inside, "count-inside", 2),
-    SK_EXPLORE(count_withdraw, "count-withdraw", 3),
-    SK_EXPLORE(release_visit, "release-visit", 2),
-    SK_EXPLORE(release_twice, "release-twice", 2),
+    SK_EXPLORE(count_stop, "count-stop", 3),       SK_EXPLORE(count_stranger, "count-stranger", 3),
+    SK_EXPLORE(count_sent<true>, "count-sent", 2), SK_EXPLORE(count_sent<false>, "count-sent-outside", 2),
+    SK_EXPLORE(count_inside, "count-inside", 2),   SK_EXPLORE(count_withdraw, "count-withdraw", 3),
+    SK_EXPLORE(release_visit, "release-visit", 2), SK_EXPLORE(release_twice, "release-twice", 2),
 };
 
 int main(int argc, char **argv)

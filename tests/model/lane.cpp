@@ -54,7 +54,7 @@ struct lane_model : pool_model {
         sk_store_rlx(&family.state, (uint32_t)LANES_FREE);
         families.slab.place[families.slab.free++] = &family;
         for (int i = 0; i < LANES; i++) {
-            places[i].owner.runtime = NULL;
+            sk_owner_init(&places[i].owner, NULL, NULL);
             lane_slab.slab.place[lane_slab.slab.free++] = &places[i];
             busy[i] = false;
             log[i]($) = 0;

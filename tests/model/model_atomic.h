@@ -21,6 +21,15 @@
 #ifndef SK_TEST_MODEL_ATOMIC_H
 #define SK_TEST_MODEL_ATOMIC_H
 
+/* Relacy takes any pointer for one to data. */
+namespace rl
+{
+template <typename R, typename... A> struct atomic_add_type<R (*)(A...)> {
+    typedef R (*type)(A...);
+    typedef R (*output_type)(A...);
+};
+} // namespace rl
+
 static void (*sk_model_step)();
 
 enum { SK_MODEL_THREADS = 8 };

@@ -287,6 +287,49 @@ struct pool_release : rl::test_suite<pool_release, 3> {
     }
 };
 
+/* A sweep of a pool, or a search for what backs off in it, comes to a task that ends meanwhile, and whose memory serves
+   one of another pool: that one is not asked to end. */
+template <bool backs_off> struct pool_stranger : rl::test_suite<pool_stranger<backs_off>, 2> {
+    pool_model p;
+    skua_pool *other;
+    sk_task *t;
+
+    void before()
+    {
+        p.begin(2, 1, 1);
+        skua_pool_options options = {};
+        options.limit = options.queue = 1;
+        other = p.create(options);
+        t = sk_task_new_counted(&p.pool->owner, p.body, NULL);
+        if (!backs_off) return;
+        sk_job *job = sk_job_new(p.pool, &options_of_none(), p.body, NULL, false);
+        sk_store_rlx(&t->owner, &job->backoff);
+    }
+    static const skua_submit_options &options_of_none()
+    {
+        static const skua_submit_options none = {};
+        return none;
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            (void)sk_state_end(&t->state);
+            sk_state_free(&t->state);
+            init_task(t, &other->owner, p.body, NULL, false, SK_ACTIVE);
+        } else if (backs_off) {
+            sk_job_end_backoffs(p.pool);
+        } else {
+            for (int i = 0; i < 3; i++) (void)skua_pool_cancel(p.pool);
+        }
+        world.leave();
+    }
+    void after()
+    {
+        RL_ASSERT(sk_state_marks(&t->state) == 0);
+        p.end(false);
+    }
+};
+
 #include "model/pool_limits.h"
 
 typedef pool_submit<1, 1, 2, 2> pool_submit_one;
@@ -331,7 +374,10 @@ static const sk_model models[] = {
     SK_EXPLORE(pool_stuck, "pool-stuck", 0),
     SK_EXPLORE(pool_levels, "pool-levels", 1),
     SK_EXPLORE(pool_counts, "pool-counts", 1),
+    SK_EXPLORE(pool_counts_grow, "pool-counts-grow", 0),
     SK_EXPLORE(pool_stop_now, "pool-stop-now", 1),
+    SK_EXPLORE(pool_stranger<false>, "pool-stranger", 1),
+    SK_EXPLORE(pool_stranger<true>, "pool-stranger-backs-off", 3),
 };
 
 int main(int argc, char **argv)

@@ -465,6 +465,44 @@ struct pool_counts : rl::test_suite<pool_counts, 3> {
     }
 };
 
+/* What has ended stays so from snapshot to snapshot: a slot that is nobody's is not taken for a task that runs. */
+struct pool_counts_grow : rl::test_suite<pool_counts_grow, 3> {
+    pool_model p;
+
+    void before()
+    {
+        p.begin(3, 2, 2);
+        p.yields = false;
+        p.waiting = 2;
+    }
+    static int fails(void *)
+    {
+        the_pool->ran++;
+        return -EIO;
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            RL_ASSERT(p.submit() == 0);
+            RL_ASSERT(skua_pool_submit(p.pool, fails, NULL) == 0);
+            p.accepted++;
+            p.waiting--;
+        } else if (index == 1) {
+            skua_pool_counts c[3];
+            for (int i = 0; i < 3; i++) RL_ASSERT(skua_pool_stats(p.pool, &c[i]) == 0);
+            for (int i = 1; i < 3; i++) RL_ASSERT(c[i].done >= c[i - 1].done && c[i].failed >= c[i - 1].failed);
+            p.waiting--;
+        } else {
+            p.work();
+        }
+        world.leave();
+    }
+    void after()
+    {
+        p.end(false);
+    }
+};
+
 /* ---- stop ---- */
 
 /* Stop without draining, against a submitter: what was accepted runs or is dropped, and stop comes back after that. */

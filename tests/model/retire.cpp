@@ -240,7 +240,7 @@ struct retire {
     }
     void init_runtime()
     {
-        rt.owner.runtime = &rt;
+        sk_owner_init(&rt.owner, &rt, NULL);
         rt.spare_batch = NULL;
         rt.replaced = NULL;
         rt.threads = NULL;

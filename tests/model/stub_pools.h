@@ -384,7 +384,7 @@ static void stub_pool_memory(skua_pool *pool)
     sk_store_rlx(&pool->inside, 0u);
     sk_store_rlx(&pool->submitting, 0u);
     sk_store_rlx(&pool->waiting, 0u);
-    sk_store_rlx(&pool->pushing, 0u);
+    sk_store_rlx(&pool->steps, UINT64_C(0));
     sk_store_rlx(&pool->sweeps, UINT64_C(0));
     sk_store_rlx(&pool->swept, UINT64_C(0));
     pools.slab.place[pools.slab.free++] = pool;
@@ -398,7 +398,7 @@ static void stub_job_memory(sk_job *job)
     sk_store_rlx(&job->result, 0);
     sk_store_rlx(&job->pool, (skua_pool *)NULL);
     sk_waitq_init(&job->others);
-    job->backoff.runtime = NULL;
+    sk_owner_init(&job->backoff, NULL, NULL);
     jobs.slab.place[jobs.slab.free++] = job;
 }
 

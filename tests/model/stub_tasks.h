@@ -215,6 +215,7 @@ struct sk_worker {
     sk_taskq queue;
     stub_plain<uint64_t> carry;
     stub_plain<bool> retire;
+    sk_atomic(void *) straight;
     stub_plain<sk_task *> runnext;
     sk_rng rng;
     sk_timers timers;
@@ -513,8 +514,7 @@ inline void stub_state::begin()
     stub = this;
     workers_used = 0;
     sk_store_rlx(&rt.magic, SK_RUNTIME_LIVE);
-    rt.owner.runtime = &rt;
-    rt.owner.ended = NULL;
+    sk_owner_init(&rt.owner, &rt, NULL);
     rt.stack_class = 0;
     sk_store_rlx(&rt.stopping, 0u);
     sk_store_rlx(&rt.visitors, 0u);
@@ -537,6 +537,7 @@ inline void stub_state::begin()
         w->tasks.slab = &sk_tasks;
         w->carry.value = SK_CARRIED;
         w->retire.value = false;
+        sk_store_rlx(&w->straight, (void *)NULL);
         w->runnext.value = NULL;
         sk_timers_init(&w->timers, 0);
         sk_store_rlx(&w->count.created, UINT64_C(0));

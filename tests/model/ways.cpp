@@ -221,6 +221,36 @@ template <int each> struct straight_beside : rl::test_suite<straight_beside<each
     }
 };
 
+/* Beside one who takes snapshots: a slot whose task has not been counted is not taken for one that runs. */
+struct straight_counts : rl::test_suite<straight_counts, 3> {
+    straight_model p;
+
+    void before()
+    {
+        p.begin(3);
+        p.waiting = 2;
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            p.submit_as_task(2);
+            p.waiting--;
+        } else if (index == 1) {
+            skua_pool_counts c[3];
+            for (int i = 0; i < 3; i++) RL_ASSERT(skua_pool_stats(p.pool, &c[i]) == 0);
+            for (int i = 1; i < 3; i++) RL_ASSERT(c[i].done >= c[i - 1].done);
+            p.waiting--;
+        } else {
+            p.work();
+        }
+        world.leave();
+    }
+    void after()
+    {
+        p.end(false);
+    }
+};
+
 /* The pool stops, or is released; with `again` its memory serves the next pool at once, whose task nobody forgets. */
 enum { STOPS, RELEASES, LIVES_AGAIN };
 template <int how> struct straight_end : rl::test_suite<straight_end<how>, 3> {
@@ -456,6 +486,7 @@ static const sk_model models[] = {
     SK_EXPLORE(order_drop<true>, "order-drop-submit", 0),
     SK_EXPLORE(straight_beside<1>, "straight-beside", 1),
     SK_EXPLORE(straight_beside<2>, "straight-twice", 1),
+    SK_EXPLORE(straight_counts, "straight-counts", 0),
     SK_EXPLORE(straight_end<STOPS>, "straight-stop", 1),
     SK_EXPLORE(straight_end<RELEASES>, "straight-release", 1),
     SK_EXPLORE(straight_end<LIVES_AGAIN>, "straight-again", 1),

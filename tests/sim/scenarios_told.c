@@ -313,6 +313,12 @@ static void handle(const skua_fault *fault, void *arg)
     if (sim_choose(0, 5) == 0 && skua_runtime_current()) skua_panic_task("the handler, too");
 }
 
+/* Or as much of it as there was memory to keep: "(no memory ...". */
+static bool is_told(const skua_fault *fault)
+{
+    return fault->message[0] == '(' || (fault->line > 0 && fault->message[0] == 'w');
+}
+
 /* Whoever is told that there was a fault can have it, but while another is being written in its place. */
 static int wait_and_ask(told *t, uint64_t timeout)
 {
@@ -322,7 +328,7 @@ static int wait_and_ask(told *t, uint64_t timeout)
         sim_expect(t->waits);
         t->waited++;
         int none = skua_pool_fault(t->tier->pool, &fault);
-        sim_expect(none == -ENODATA || (none == 0 && fault.line > 0 && fault.message[0] == 'w'));
+        sim_expect(none == -ENODATA || (none == 0 && is_told(&fault)));
     }
     return error;
 }

@@ -292,3 +292,182 @@ SK_TEST(stress_pool, cancelled_while_waiting)
     SK_EXPECT_EQ(skua_pool_release(f.pool), 0);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
+
+/* ---- sweeps ---- */
+
+typedef struct maker {
+    skua_runtime *rt;
+    long rounds;
+} maker;
+
+static int pass_on(void *arg, int result)
+{
+    (void)arg;
+    return result;
+}
+
+/* A pool with something to do, and by turns what stands on one; to their end. */
+static void make_one(const maker *m, long turn)
+{
+    feed f = {.pool = NULL};
+    skua_group *group, *below;
+    skua_lanes *lanes;
+    skua_stream *stream;
+    skua_submit_options again = {.retry = {.times = 1, .backoff = SKUA_US(1)}};
+    SK_EXPECT_EQ(skua_pool_create(&f.pool, &(skua_pool_options){.runtime = m->rt, .limit = 2, .queue = 4}), 0);
+    SK_EXPECT_EQ(skua_pool_submit_with(f.pool, NULL, &again, tick, &f), 0);
+    if (turn % 4 == 1) {
+        SK_EXPECT_EQ(skua_group_create(&group, &(skua_group_options){.pool = f.pool}), 0);
+        SK_EXPECT_EQ(skua_group_create(&below, &(skua_group_options){.parent = group, .limit = 1}), 0);
+        SK_EXPECT_EQ(skua_group_go(below, tick, &f), 0);
+        SK_EXPECT_EQ(skua_group_release(below), 0);
+        SK_EXPECT_EQ(skua_group_release(group), 0);
+    } else if (turn % 4 == 2) {
+        SK_EXPECT_EQ(skua_lanes_create(&lanes, &(skua_lanes_options){.pool = f.pool, .lanes = 2}), 0);
+        SK_EXPECT_EQ(skua_lanes_submit(lanes, 1, tick, &f), 0);
+        SK_EXPECT_EQ(skua_lanes_release(lanes), 0);
+    } else if (turn % 4 == 3) {
+        SK_EXPECT_EQ(skua_stream_create(&stream, &(skua_stream_options){.pool = f.pool, .limit = 1}), 0);
+        SK_EXPECT_EQ(skua_stream_go(stream, tick, pass_on, &f), 0);
+        SK_EXPECT_EQ(skua_stream_release(stream), 0);
+    }
+    SK_EXPECT_EQ(skua_pool_release(f.pool), 0);
+    SK_EXPECT_EQ(sk_load_acq(&f.ran), turn % 4 ? 2 : 1); /* nobody has asked these to end */
+}
+
+static void *make_many(void *arg)
+{
+    maker *m = (maker *)arg;
+    for (long i = 0; i < m->rounds; i++) make_one(m, i);
+    return NULL;
+}
+
+static void *cancel_many(void *arg)
+{
+    maker *m = (maker *)arg;
+    for (long i = 0; i < m->rounds; i++) {
+        feed f = {.pool = NULL};
+        skua_group *group;
+        SK_EXPECT_EQ(skua_group_create(&group, &(skua_group_options){.runtime = m->rt}), 0);
+        SK_EXPECT_EQ(skua_group_go(group, tick, &f), 0);
+        SK_EXPECT_EQ(skua_group_cancel(group, 0), 0);
+        SK_EXPECT_EQ(skua_group_wait(group, NULL), -ECANCELED);
+        SK_EXPECT_EQ(skua_group_release(group), 0);
+    }
+    return NULL;
+}
+
+/* A runtime that stops looks at all tasks, too. */
+static void *stop_many(void *arg)
+{
+    const maker *m = (maker *)arg;
+    for (long i = 0; i < m->rounds / 50 + 2; i++) {
+        maker own = {.rt = sk_runtime_of(1)};
+        make_one(&own, i);
+        SK_EXPECT_EQ(skua_runtime_release(own.rt), 0);
+    }
+    return NULL;
+}
+
+/* A sweep looks at all tasks, and so at pools that are being made in memory that it knows from an earlier life: for
+   ThreadSanitizer; and for whoever asks strangers to end. */
+SK_TEST(stress_pool, sweeps_beside_pools_being_made)
+{
+    static void *(*const what[4])(void *) = {make_many, make_many, cancel_many, stop_many};
+    skua_runtime *rt[2] = {sk_runtime_of(1), sk_runtime_of(1)};
+    maker m[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        m[i] = (maker){rt[i % 2], sk_test_scaled(10000)};
+        SK_EXPECT_EQ(pthread_create(&threads[i], NULL, what[i], &m[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2; i++) SK_EXPECT_EQ(skua_runtime_release(rt[i]), 0);
+}
+
+/* ---- snapshots ---- */
+
+/* A pool with all that makes counters move: tasks that come from outside and from each other, that fail, and that are
+   tried again. */
+typedef struct mill {
+    skua_pool *pool;
+    long rounds;
+    sk_gate *over;
+    bool retries;
+} mill;
+
+static int fail_at_times(void *arg)
+{
+    return (uintptr_t)arg % 5 ? 0 : -EIO;
+}
+
+static int feed_from_inside(void *arg)
+{
+    const mill *m = (const mill *)arg;
+    for (uintptr_t i = 0; i < 20; i++) {
+        int error = skua_pool_try_submit(m->pool, fail_at_times, (void *)i);
+        SK_EXPECT(error == 0 || error == -EAGAIN);
+    }
+    return 0;
+}
+
+/* Bursts, so that the pump comes and goes. */
+static void *feed_mill(void *arg)
+{
+    mill *m = (mill *)arg;
+    skua_submit_options again = {.retry = {.times = 1, .backoff = SKUA_US(1)}};
+    for (long i = 0; i < m->rounds; i++) {
+        for (uintptr_t k = 0; k < 3; k++) SK_EXPECT_EQ(skua_pool_submit(m->pool, fail_at_times, (void *)k), 0);
+        if (i % 4 == 0) SK_EXPECT_EQ(skua_pool_submit(m->pool, feed_from_inside, m), 0);
+        if (m->retries) SK_EXPECT_EQ(skua_pool_submit_with(m->pool, NULL, &again, fail_at_times, NULL), 0);
+        if (i % 3 == 0) SK_EXPECT_EQ(skua_pool_wait(m->pool, SKUA_S(PATIENCE_S)), 0);
+    }
+    sk_gate_add(m->over);
+    return NULL;
+}
+
+static void check_snapshot(const skua_pool_counts *c, const skua_pool_counts *before, uint32_t limit)
+{
+    SK_EXPECT_EQ(c->submitted, c->queued + c->running + c->done + c->failed + c->cancelled + c->expired + c->dropped);
+    SK_EXPECT(c->running <= limit);
+    SK_EXPECT_EQ(c->free, limit - c->running);
+    SK_EXPECT(c->submitted >= before->submitted);
+    SK_EXPECT(c->done >= before->done);
+    SK_EXPECT(c->failed >= before->failed);
+    SK_EXPECT(c->retried >= before->retried);
+}
+
+static void snapshots_agree(uint32_t limit, uint32_t queue, bool retries)
+{
+    skua_runtime *rt = sk_runtime_of(2);
+    sk_gate over;
+    sk_store_rlx(&over, 0u);
+    skua_pool_options o = {.runtime = rt, .limit = limit, .queue = queue};
+    mill m = {NULL, sk_test_scaled(3000), &over, retries};
+    SK_EXPECT_EQ(skua_pool_create(&m.pool, &o), 0);
+    pthread_t feeder;
+    SK_EXPECT_EQ(pthread_create(&feeder, NULL, feed_mill, &m), 0);
+    skua_pool_counts before = {0}, c = {0};
+    while (sk_gate_now(&over) == 0) {
+        SK_EXPECT_EQ(skua_pool_stats(m.pool, &c), 0);
+        check_snapshot(&c, &before, limit);
+        before = c;
+    }
+    pthread_join(feeder, NULL);
+    SK_EXPECT_EQ(skua_pool_wait(m.pool, SKUA_S(PATIENCE_S)), 0);
+    SK_EXPECT_EQ(skua_pool_stats(m.pool, &c), 0);
+    check_snapshot(&c, &before, limit);
+    SK_EXPECT(c.running == 0 && c.queued == 0);
+    SK_EXPECT_EQ(skua_pool_release(m.pool), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* What a snapshot says is so at one moment, and nothing that has ended comes back in the next one. */
+SK_TEST(stress_pool, snapshots_agree_with_themselves)
+{
+    snapshots_agree(1, 16, false);
+    snapshots_agree(3, 64, false);
+    snapshots_agree(100, 0, false);
+    snapshots_agree(3, 0, true);
+    snapshots_agree(40, SKUA_POOL_NO_QUEUE, false);
+}
