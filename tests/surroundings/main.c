@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CASE_S = 60 };
+enum { CASE_S = 300 };
 
 const char *case_word;
 

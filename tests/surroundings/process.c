@@ -374,7 +374,7 @@ static int fork_and_ask(void *grandchild)
 {
     pid_t child = fork();
     if (child == 0) {
-        alarm(20);
+        alarm(100);
         int status = ask_every_call();
         if (status == 0 && grandchild) status = fork_and_ask(NULL);
         _exit(status);
@@ -642,7 +642,7 @@ static int stop_and_continue(void)
 {
     int stops = 0;
     /* Once, unless the machine stops us as well. */
-    for (int tries = 0; stops <= 20; tries++, stops += stop_until_it_ends()) SK_EXPECT(tries < 20);
+    for (int tries = 0; stops <= 20; tries++, stops += stop_until_it_ends()) SK_EXPECT(tries < 200);
     return 0;
 }
 

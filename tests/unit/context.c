@@ -195,7 +195,7 @@ SK_TEST(context, a_deadline_that_is_not_reached)
         sk_release_context(c);
     }
     sk_nothing_left();
-    SK_EXPECT_EQ(sk_stats_of(skua_runtime_default()).queued, 0);
+    SK_EVENTUALLY(sk_stats_of(skua_runtime_default()).queued == 0); /* one that has fired may have yet to look */
     sk_release_default();
 }
 

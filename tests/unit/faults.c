@@ -182,7 +182,7 @@ static void first_call(sk_fault_site site, uint64_t n)
     pid_t pid = fork();
     SK_EXPECT(pid >= 0);
     if (pid == 0) {
-        alarm(30);
+        alarm(100);
         sk_fault_arm(site, n, n % 2);
         create_and_work();
         load l = {0};

@@ -1,6 +1,8 @@
 /* unit/pool_bad.c: what nobody should do to a pool: each has a defined answer. */
 #include "support/pools.h"
 
+#include "pool/pool.h"
+
 /* All that takes a pool, in one order. */
 enum { CALLS = 17 };
 
@@ -293,6 +295,7 @@ SK_TEST(pool_bad, restarted_while_it_is_stopped_at_once)
     SK_EXPECT(sk_gate_await(&s.entered, 1));
     SK_EXPECT_EQ(pthread_create(&stopper, NULL, stop_it_now, pool), 0);
     SK_EVENTUALLY(sk_counts_of(pool).dropped == 1);
+    SK_EVENTUALLY(sk_load_acq(&pool->swept) == 1); /* he has seen that there was no other, and waits */
     SK_EXPECT_EQ(skua_pool_restart(pool), 0);
     SK_EXPECT_EQ(skua_pool_submit(pool, sk_open, &ran), 0); /* queued, as the pool pauses */
     sk_gate_add(&s.leave);

@@ -103,20 +103,26 @@ SK_TEST(pool_standstill, a_full_queue_below_the_only_place)
 }
 
 /* A task of the subpool waits in its queue while a place above is free; a task of the pool above takes that before the
-   pump comes, and then waits in its own: each alone is not all that runs in its pool. */
-SK_TEST(pool_standstill, two_of_a_family_each_before_its_own_queue)
+   pump comes, and then waits in its own: each alone is not all that runs in its pool. False: the worker stood still,
+   and the monitor has put the task that was to come next elsewhere: then they went through one after the other. */
+static bool each_before_its_own_queue(skua_runtime *rt)
 {
-    skua_runtime *rt = sk_runtime_of(1);
     skua_pool *pool = SK_POOL(.runtime = rt, .limit = 2, .queue = 2);
     filler above = {.pool = pool};
     filler below = {.pool = SK_POOL(.parent = pool, .limit = 2, .queue = 2), .first = submit_filler, .next = &above};
     SK_EXPECT_EQ(skua_pool_submit(below.pool, fill, &below), 0);
     sk_pool_await(pool);
-    SK_EXPECT(above.found == -EDEADLK || below.found == -EDEADLK);
     skua_pool_counts c = sk_counts_of(pool);
     SK_EXPECT_EQ(c.done, 2 + above.accepted + below.accepted);
     SK_EXPECT_EQ(skua_pool_release(below.pool), 0);
     SK_EXPECT_EQ(skua_pool_release(pool), 0);
+    return above.found == -EDEADLK || below.found == -EDEADLK;
+}
+
+SK_TEST(pool_standstill, two_of_a_family_each_before_its_own_queue)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    for (int tries = 0; !each_before_its_own_queue(rt); tries++) SK_EXPECT(tries < 50);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 

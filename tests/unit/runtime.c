@@ -220,8 +220,9 @@ SK_TEST(runtime, a_task_handles_timers_of_another_runtime)
     skua_runtime *one = sk_runtime_of(1), *other = sk_runtime_of(1);
     for (uint64_t i = 1; i <= 20; i++) {
         SK_EXPECT_EQ(sk_run_on(one, handle_foreign_timers, other), 0);
-        skua_stats s = sk_stats_of(other);
-        SK_EXPECT(s.created == 4 * i && s.cancelled == 3 * i && s.done == i);
+        skua_stats s;
+        SK_EVENTUALLY((s = sk_stats_of(other), s.cancelled == 3 * i)); /* nobody waits for the third */
+        SK_EXPECT(s.created == 4 * i && s.done == i);
     }
     SK_EXPECT_EQ(skua_runtime_release(other), 0);
     SK_EXPECT_EQ(skua_runtime_release(one), 0);
