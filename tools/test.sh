@@ -38,6 +38,18 @@ lane_scale()
 environment_of()
 {
     is_proof_lane "$1" || echo "SKUA_TEST_SCALE=${SKUA_TEST_SCALE:-$(lane_scale "$1" "$2")}"
+    ! is_cold "$1" "$2" || echo SKUA_TEST_COLD=1
+}
+
+# Under Valgrind tests come after a first runtime (tests/support/plain_main.c), but for these: they fork, or refuse what
+# the first one asks for.
+is_cold()
+{
+    case "$1-$2" in
+    valgrind-unit-deadlock | valgrind-unit-fault | valgrind-unit-fault_choice | valgrind-unit-faults) true ;;
+    valgrind-unit-process | valgrind-unit-scarce | valgrind-unit-signals) true ;;
+    *) false ;;
+    esac
 }
 
 # Stack frames in memory of their own find a use after return, but then hardly anything lies on the fibers' stacks. Each
@@ -82,17 +94,21 @@ runner_words()
     asan* | tsan) ! setarch -R true 2>/dev/null || printf 'setarch -R ' ;;
     valgrind)
         printf '%s ' valgrind -q --fair-sched=yes --error-exitcode=99 --leak-check=full \
-            --errors-for-leak-kinds=definite --num-callers=20 --max-stackframe=16777216
+            --errors-for-leak-kinds=definite --num-callers=20 --max-stackframe=16777216 --vex-iropt-level=1
         [ ! -f tools/valgrind.supp ] || printf -- '--suppressions=%s/tools/valgrind.supp ' "$PWD"
         ;;
     esac
 }
 
-# Arguments for Criterion's runner; the plain one takes none. Stress tests run one at a time.
+# Arguments for Criterion's runner, where stress tests run one at a time; the plain one takes none, but for which tests
+# the one program of the lanes with link-time optimization is to run.
 runner_arguments()
 {
-    case "$1" in tsan | valgrind) return ;; esac
-    case "$2" in stress*) echo "--verbose --jobs 1" ;; *) echo "--verbose" ;; esac
+    case "$1-$2" in
+    lto-* | lto-clang-*) echo "tests/$2/" ;;
+    gcc-stress* | conformance-stress*) echo "--verbose --jobs 1" ;;
+    gcc-* | conformance-*) echo "--verbose" ;;
+    esac
 }
 
 # Prints "PASSED FAILED SKIPPED" from the summary in a log, or nothing when it has none.
@@ -212,10 +228,10 @@ settle_first()
 
 settle_rest() { while [ ${#under_way[@]} != 0 ]; do settle_first; done; }
 
-# Which programs run by twos: those of the plain runner, which has one test at a time; and under Valgrind one thread.
+# Which programs run by twos: those of the plain runner, which has one test at a time, but for stress tests.
 runs_beside()
 {
-    case "$1-$2" in tsan-stress*) false ;; tsan-* | valgrind-*) true ;; *) false ;; esac
+    case "$1-$2" in *-stress*) false ;; gcc-* | conformance-*) false ;; *) true ;; esac
 }
 
 # How many reports there are: in the sanitizers' files, and in what was printed, where gcc's UBSan writes.
@@ -242,12 +258,12 @@ wanted()
 is_lto_lane() { case "$1" in lto | lto-clang) true ;; *) false ;; esac; }
 
 # The programs are named after the sources, so that a test that meson does not know shows up as a failure. With
-# link-time optimization there is one program for each kind of test (tests/meson.build): it runs when a filter wants
-# any of its sources.
+# link-time optimization there is one program for all (tests/meson.build), which runs for each kind of test, when a
+# filter wants any of its sources.
 run_tests()
 {
-    local lane=$1 folder kind source name last run
-    local kinds="unit stress conformance"
+    local lane=$1 folder kind source name program last run
+    local kinds="unit conformance stress"
     folder=build/$(lane_folder "$lane")/tests
     [ "$lane" != conformance ] || kinds=conformance
     for kind in $kinds; do
@@ -260,11 +276,12 @@ run_tests()
             wanted "$name" || continue
             ! is_lto_lane "$lane" || name=$kind
             [ "$name" != "$last" ] || continue
-            last=$name
-            if [ -x "$folder/$name" ]; then
+            last=$name program=$folder/$name
+            ! is_lto_lane "$lane" || program=$folder/whole
+            if [ -x "$program" ]; then
                 runs_beside "$lane" "$name" && run=run_beside || { settle_rest; run=run_program; }
                 # shellcheck disable=SC2046
-                $run "$lane" "$name" "$folder/$name" $(runner_arguments "$lane" "$name")
+                $run "$lane" "$name" "$program" $(runner_arguments "$lane" "$name")
             else
                 settle_rest
                 report "$lane" "$name" 0 1 0 0.0 "not built; is it in tests/meson.build?"
@@ -310,25 +327,42 @@ build_ahead()
     ahead=$!
 }
 
-# The models only compute, and no clock matters to them: in a run of several lanes they begin first, at the lowest
-# priority, and have what the tests leave over. start_models LANE...
-models=
-start_models()
+# Lanes that only compute, and to which no clock matters: in a run of several lanes they begin first, one after another
+# at a low priority, and have what the tests leave over. Their turn comes last. start_early LANE...
+early_lanes="model sim facade"
+early=
+start_early()
 {
-    case " $* " in *' gcc '*' model '*) ;; *) return 0 ;; esac
-    wanted model && [ -z "$(lane_lacks model)" ] || return 0
+    local lane chosen=
+    case " $* " in *' gcc '*) ;; *) return 0 ;; esac
     mkdir -p build/logs
-    { renice -n 19 -p "$BASHPID" >/dev/null
-        SKUA_TEST_LIMIT=1800 timeout -k 10 2400 tools/test-model; echo "status $?"; } >build/logs/models 2>&1 </dev/null &
-    models=$!
+    for lane in $early_lanes; do
+        rm -f "build/logs/early-$lane"
+        case " $* " in *" $lane "*) ;; *) continue ;; esac
+        ! wanted "$lane" || [ -n "$(lane_lacks "$lane")" ] || chosen="$chosen $lane"
+    done
+    # Who ends the whole run in its midst gets no further lane.
+    for lane in $chosen; do kill -0 $$ && run_early "$lane"; done </dev/null >/dev/null 2>&1 &
+    early=$!
 }
 
-# What they said, once they have ended.
-finish_models()
+# The simulator ends a run after 20 s, so it must have some of the processor.
+run_early()
 {
-    tail --pid="$models" -f /dev/null
-    sed '$d' build/logs/models
-    return "$(tail -n 1 build/logs/models | sed 's/^status //')"
+    local least=19
+    [ "$1" != sim ] || least=10
+    { SKUA_TEST_LIMIT=1800 nice -n "$least" timeout -k 10 2400 "$(proof_script "$1")"
+        echo "status $?"; } >"build/logs/early-$1" 2>&1
+}
+
+# What a lane said that began early, once it has ended: finish_early LANE
+finish_early()
+{
+    local log=build/logs/early-$1
+    until grep -qs '^status [0-9]*$' "$log" || ! kill -0 "$early" 2>/dev/null; do sleep 0.2; done
+    grep -qs '^status [0-9]*$' "$log" || { echo "did not end"; return 1; }
+    sed '$d' "$log"
+    return "$(tail -n 1 "$log" | sed 's/^status //')"
 }
 
 run_lane()
@@ -347,13 +381,15 @@ run_lane()
     headers) ! wanted headers || run_program headers headers tools/test-headers; return ;;
     esac
     if is_proof_lane "$1"; then
-        if [ "$1" = model ] && [ -n "$models" ]; then
-            export models
-            export -f finish_models
-            run_program model model bash -c finish_models
-        else
-            ! wanted "$1" || run_program "$1" "$1" "$(proof_script "$1")"
-        fi
+        wanted "$1" || return 0
+        case "${early:+ $early_lanes }" in
+        *" $1 "*)
+            export early
+            export -f finish_early
+            run_program "$1" "$1" bash -c 'finish_early "$1"' - "$1"
+            ;;
+        *) run_program "$1" "$1" "$(proof_script "$1")" ;;
+        esac
         return
     fi
     lane_build "$1" || report "$1" build 0 1 0 0.0 "see build/$(lane_folder "$1").log"
@@ -385,7 +421,7 @@ test_main()
     fi
     [ -n "$lanes" ] || { [ -n "$quick" ] && lanes=$quick_lanes || lanes=$all_lanes; }
     read -ra lanes <<<"$lanes"
-    start_models "${lanes[@]}"
+    start_early "${lanes[@]}"
     for i in "${!lanes[@]}"; do run_lane "${lanes[i]}" "${lanes[i + 1]:-}"; done
     [ -z "$failures" ] || printf '\nfailed:\n%s' "$failures"
     printf '\nin %s s:\n%s passed, %s failed' "$SECONDS" "$passed" "$failed"
