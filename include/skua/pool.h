@@ -325,9 +325,9 @@ typedef struct skua_pool_counts {
 
 /*
  * A snapshot. -ESHUTDOWN only when it was released. Any thread; never parks, but
- * may look again for some 50 ms while attempts come back into the queue; if none
- * of a thousand looks was true, the last one is given, in which a task that comes
- * back may be counted twice.
+ * may look again for some milliseconds while tasks change hands; if none of 240
+ * looks was true (a thread was stopped just then), the last one is given, in which
+ * a task that comes back may be counted twice, and fewer be done than were before.
  */
 SKUA_API int skua_pool_stats(skua_pool *pool, skua_pool_counts *out);
 

@@ -272,6 +272,18 @@ void sk_alarm_set_in(sk_worker *w, sk_alarm *alarm, uint64_t ns, uint64_t number
         arm_inside(w, &alarm->slot, sk_deadline_after(sk_clock_ns(), ns), tag);
 }
 
+enum { SWEEP_TRIES = 300 }; /* some milliseconds */
+
+static bool is_cancelled(const sk_alarm *alarm)
+{
+    return sk_slot_state(sk_slot_look((sk_timer_slot *)&alarm->slot)) == SK_SLOT_CANCELLED;
+}
+
+static bool is_away(skua_runtime *rt, sk_worker *w)
+{
+    return sk_is_idle(rt, w) || (sk_load_rlx(&w->carry) & SK_CARRY) == SK_VACANT;
+}
+
 /* Stopped in another's wheel: if that worker sleeps, it is not to sleep for a timer that is none any more, nor is
    anybody to believe that something is still to come. */
 static void sweep_for_sleeper(sk_worker *w, skua_runtime *rt, const sk_alarm *alarm)
@@ -280,13 +292,18 @@ static void sweep_for_sleeper(sk_worker *w, skua_runtime *rt, const sk_alarm *al
     /* [EX-F2] full fence; pairs with [ID-F3] and [MA-R1]: the slot is in the inbox before we look whether its owner
        sleeps or is gone. Without it the slot could stay there unseen until that time has come. */
     sk_fence_sc();
-    if (sk_is_idle(rt, owner) || (sk_load_rlx(&owner->carry) & SK_CARRY) == SK_VACANT) sk_timers_help(w, owner, 0);
+    /* Somebody else may be at that wheel, and have looked into the inbox already; should he be stopped there, it stays.
+     */
+    for (unsigned tries = 0; tries < SWEEP_TRIES && is_cancelled(alarm) && is_away(rt, owner); tries++) {
+        if (tries) sk_lock_give_way(tries);
+        sk_timers_help(w, owner, 0);
+    }
 }
 
 static sk_noinline void stop_elsewhere(sk_worker *w, skua_runtime *rt, sk_alarm *alarm)
 {
     sk_timers_cancel_slot(w, &alarm->slot);
-    if (sk_slot_state(sk_slot_look(&alarm->slot)) == SK_SLOT_CANCELLED) sweep_for_sleeper(w, rt, alarm);
+    if (is_cancelled(alarm)) sweep_for_sleeper(w, rt, alarm);
 }
 
 static sk_noinline void stop_outside(skua_runtime *rt, sk_alarm *alarm)

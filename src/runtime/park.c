@@ -60,10 +60,7 @@ static uint8_t park_timed(sk_worker *w, sk_task *t, const parking *p, uint64_t *
     uint8_t refused = publish_and_park(t, p, generation);
     sk_timers *elsewhere = sk_timers_arm_end(&arming, &t->sleep);
     if (sk_unlikely(elsewhere)) sk_timers_look_at(w, w->runtime, elsewhere);
-    if (sk_unlikely(refused)) {
-        sk_timers_cancel_slot(w, &t->sleep);
-        if (sk_state_skip(&t->state)) refused = SK_REFUSED_HAPPENED;
-    }
+    if (sk_unlikely(refused)) sk_timers_cancel_slot(w, &t->sleep);
     sk_count_rlx(&w->count.timers_armed, 1u);
     return refused;
 }
@@ -85,9 +82,10 @@ static void count_park(sk_worker *w)
     sk_store_rel(&w->count.parked, sk_load_rlx(&w->count.parked) + 1);
 }
 
-static void refuse(sk_worker *w, sk_task *t, uint8_t refused)
+/* Still runnable. Whoever has been told of this park's generation, timer or waker, comes too late for any other. */
+static sk_noinline void refuse(sk_worker *w, sk_task *t, uint8_t refused)
 {
-    t->refused = refused;
+    t->refused = sk_state_skip(&t->state) ? SK_REFUSED_HAPPENED : refused;
     sk_ready(w, t);
 }
 

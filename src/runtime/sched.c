@@ -48,8 +48,8 @@
  * look keeps the oldest from starving.  Of a tree the oldest are the largest, and
  * one in eight would be enough to begin them all.  So the eighth look, too, leaves
  * the oldest where it is while the queue is longer than before the last one was
- * taken: what that one has brought comes first.  But not for longer than OLD_NS,
- * since a queue may grow for ever.
+ * taken: what that one has brought comes first.  But not for longer than OLD_NS
+ * each, since a queue may grow for ever: then its oldest go one every OLD_NS.
  *
  * Batches that the loop itself makes (timers that expire together, a pool's
  * pump) are announced late: most are gone before another thread could be awake,

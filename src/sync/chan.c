@@ -45,11 +45,27 @@ static void take(skua_chan *c, void *element)
 
 /* ---- under the lock ---- */
 
+/* Whoever was taken out of a queue too late to be claimed comes once more, to leave it, and finds the channel: it has a
+   use of it until then. */
+static void keep_for(skua_chan *c, uint32_t late)
+{
+    sk_store_rlx(&c->leaving, sk_load_rlx(&c->leaving) + late);
+    sk_add_rlx(&c->users, late);
+}
+
+static sk_always_inline sk_waiter *claim_first(skua_chan *c, sk_waiters *q)
+{
+    uint32_t late = 0;
+    sk_waiter *waiter = sk_waiters_claim(q, &late);
+    if (sk_unlikely(late)) keep_for(c, late);
+    return waiter;
+}
+
 static sk_always_inline int send_now(skua_chan *c, const void *element, sk_waiter **who)
 {
     *who = NULL;
     if (sk_unlikely(sk_load_rlx(&c->closed))) return -EPIPE;
-    if (sk_waiters_first(&c->receivers) && (*who = sk_waiters_claim(&c->receivers))) {
+    if (sk_waiters_first(&c->receivers) && (*who = claim_first(c, &c->receivers))) {
         copy(c, (*who)->place, element);
         return 0;
     }
@@ -62,7 +78,7 @@ static sk_always_inline int send_now(skua_chan *c, const void *element, sk_waite
    youngest; else there is no buffer. */
 static sk_always_inline bool recv_from_waiting(skua_chan *c, void *element, bool empty, sk_waiter **who)
 {
-    *who = sk_waiters_claim(&c->senders);
+    *who = claim_first(c, &c->senders);
     if (!*who) return false;
     if (empty)
         copy(c, element, (*who)->place);
@@ -108,14 +124,6 @@ static sk_always_inline sk_waiters *queue_of(skua_chan *c, bool sends)
     return sends ? &c->senders : &c->receivers;
 }
 
-/* The wait has failed. */
-static sk_noinline void give_up(skua_chan *c, sk_waiters *q, sk_waiter *waiter)
-{
-    sk_lock_take(&c->lock);
-    sk_waiters_remove(q, waiter);
-    sk_lock_drop(&c->lock);
-}
-
 static sk_always_inline int wait_for(skua_chan *c, void *element, bool sends, uint64_t deadline)
 {
     sk_sleeper sleeper;
@@ -130,7 +138,7 @@ static sk_always_inline int wait_for(skua_chan *c, void *element, bool sends, ui
     if (done != SK_WOULD_WAIT) return done;
     error = sk_sleeper_sleep(&sleeper, deadline, sends ? "chan send" : "chan receive", c);
     if (sk_unlikely(error)) {
-        give_up(c, queue_of(c, sends), &waiter);
+        sk_chan_leave(c, queue_of(c, sends), &waiter);
         return error;
     }
     /* The channel is not touched any more: who has sent, received or closed may have released it. */
@@ -275,12 +283,34 @@ int skua_chan_retain(skua_chan *c)
     return error;
 }
 
-static bool somebody_waits(skua_chan *c)
+/* Whether one of so many users is the last but for those who leave, and somebody waits. */
+static bool leaves_waiters(skua_chan *c, uint32_t users)
 {
     sk_lock_take(&c->lock);
     bool waits = sk_waiters_first(&c->receivers) || sk_waiters_first(&c->senders);
+    bool last = users == 1 + sk_load_rlx(&c->leaving);
     sk_lock_drop(&c->lock);
-    return waits;
+    return waits && last;
+}
+
+static void nobody_has(skua_chan *c)
+{
+    c->magic = SK_CHAN_FREED;
+    free_chan(c);
+}
+
+void sk_chan_leave(skua_chan *c, sk_waiters *q, sk_waiter *waiter)
+{
+    uint32_t users = 0;
+    sk_lock_take(&c->lock);
+    if (sk_unlikely(!waiter->queued)) {
+        sk_store_rlx(&c->leaving, sk_load_rlx(&c->leaving) - 1);
+        /* [CH-R2] acquire-release; pairs with [CH-R1]. */
+        users = sk_sub_ar(&c->users, 1u);
+    }
+    sk_waiters_remove(q, waiter);
+    sk_lock_drop(&c->lock);
+    if (users == 1) nobody_has(c);
 }
 
 int skua_chan_release(skua_chan *c)
@@ -289,12 +319,11 @@ int skua_chan_release(skua_chan *c)
     if (error) return error;
     uint32_t users = sk_load_rlx(&c->users);
     do {
-        if (users == 1 && somebody_waits(c)) return -EBUSY;
-        /* [CH-R1] acquire-release; pairs with itself: who frees it comes after all that the others did with it. */
+        if ((users == 1 || sk_load_rlx(&c->leaving)) && leaves_waiters(c, users)) return -EBUSY;
+        /* [CH-R1] acquire-release; pairs with itself and [CH-R2]: who frees it comes after all that the others did with
+         * it. */
     } while (!sk_cas_ar(&c->users, &users, users - 1));
-    if (users > 1) return 0;
-    c->magic = SK_CHAN_FREED;
-    free_chan(c);
+    if (users == 1) nobody_has(c);
     return 0;
 }
 
@@ -303,12 +332,15 @@ int skua_chan_release(skua_chan *c)
 enum { AT_ONCE = 64 }; /* claimed with one hold of the lock */
 
 /* Under the lock: claims some of those who wait, and puts them on the chain. Nobody comes any more. */
-static sk_waiter *claim_some(const skua_chan *c, sk_waiters *q, sk_waiter *chain)
+static sk_waiter *claim_some(skua_chan *c, sk_waiters *q, sk_waiter *chain)
 {
     sk_waiter *waiter;
     for (int n = 0; n < AT_ONCE && (waiter = sk_waiters_first(q)) != NULL; n++) {
         waiter->outcome |= 1;
-        if (!sk_waiter_claim(q, waiter)) continue;
+        if (!sk_waiter_claim(q, waiter)) {
+            keep_for(c, 1);
+            continue;
+        }
         if (q == &c->receivers && waiter->place) memset(waiter->place, 0, c->size);
         waiter->next = chain;
         chain = waiter;

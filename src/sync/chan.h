@@ -30,6 +30,7 @@ struct skua_chan {
     uint32_t capacity;                  /* I */
     sk_atomic(uint32_t) closed;         /* P: 1: closed */
     sk_atomic(uint32_t) users;          /* anyone */
+    sk_atomic(uint32_t) leaving;        /* P: of the users: those who come once more to leave a queue */
     size_t size;                        /* I: bytes of an element */
     char *buffer;                       /* I */
     sk_waiters receivers;               /* L */
@@ -63,6 +64,10 @@ int sk_chan_check(const skua_chan *c);
 int sk_chan_send_now(skua_chan *c, const void *element, sk_waiter **who);
 int sk_chan_recv_now(skua_chan *c, void *element, sk_waiter **who);
 
+/* After a wait that was not claimed there: leaves the queue. The channel is there until then, whoever has released it.
+ */
+void sk_chan_leave(skua_chan *c, sk_waiters *q, sk_waiter *waiter);
+
 /* Without the lock: whether it is worth taking it, to send or to receive. A hint for who would wait otherwise, but
    "no" is the truth at some moment of the call. */
 static inline bool sk_chan_may_send(const skua_chan *c)
@@ -83,7 +88,9 @@ static inline bool sk_chan_may_recv(const skua_chan *c)
 static inline bool sk_chan_is_mine(skua_chan *c)
 {
     /* [CH-A1] acquire; pairs with [CH-R1] in skua_chan_release: what the others did with it is done. */
-    return sk_load_acq(&c->users) == 1 && !sk_waiters_first(&c->receivers) && !sk_waiters_first(&c->senders);
+    if (sk_load_acq(&c->users) != 1 || sk_waiters_first(&c->receivers) || sk_waiters_first(&c->senders)) return false;
+    /* [CH-A2] acquire; pairs with [LO-R1]: whoever has just left a queue has left the lock. */
+    return sk_load_acq(&c->lock.word) == 0;
 }
 
 /* Outcomes of a case: 2 * its number + 2, and one more when the channel has been closed. */

@@ -205,9 +205,7 @@ static void leave_queues(const selection *s, int chosen)
         size_t i = s->order[k];
         skua_chan *c = s->cases[i].chan;
         if ((int)i == chosen) continue;
-        sk_lock_take(&c->lock);
-        sk_waiters_remove(queue_of(&s->cases[i]), &s->waiters[i]);
-        sk_lock_drop(&c->lock);
+        sk_chan_leave(c, queue_of(&s->cases[i]), &s->waiters[i]);
     }
 }
 

@@ -216,12 +216,12 @@ static inline bool sk_waiter_claim(sk_waiters *q, sk_waiter *waiter)
     return grant != SK_GRANT_LATE;
 }
 
-/* Takes out and claims the first that still waits; NULL: nobody does. */
-static inline sk_waiter *sk_waiters_claim(sk_waiters *q)
+/* Takes out and claims the first that still waits; NULL: nobody does. Adds to *late those that were taken out in vain:
+   they come to the object once more, and find that they do not stand in the queue. */
+static inline sk_waiter *sk_waiters_claim(sk_waiters *q, uint32_t *late)
 {
     sk_waiter *waiter;
-    do waiter = sk_waiters_first(q);
-    while (waiter && !sk_waiter_claim(q, waiter));
+    while ((waiter = sk_waiters_first(q)) && sk_unlikely(!sk_waiter_claim(q, waiter))) ++*late;
     return waiter;
 }
 

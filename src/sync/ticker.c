@@ -147,6 +147,13 @@ static bool try_take(skua_ticker *t, sk_worker *w)
     return false;
 }
 
+/* By the task of a call, which may be a stranger by now: it touches `next`, and more only when it is that. Nobody is
+   favoured whose ticker calls. */
+static void take_as_call(skua_ticker *t)
+{
+    sk_lock_take(&t->hold.lock);
+}
+
 static void drop(skua_ticker *t)
 {
     sk_lock_drop(&t->hold.lock);
@@ -234,10 +241,11 @@ static sk_always_inline void arm_first(skua_ticker *t, sk_worker *w, bool inside
 
 static sk_noinline int set_outside(skua_ticker *t, sk_worker *w, uint64_t first, uint64_t period)
 {
-    if (!sk_runtime_enter(t->rt)) return -ESHUTDOWN;
-    bool stopping = sk_load_rlx(&t->rt->stopping) != 0;
+    skua_runtime *rt = t->rt; /* once it is armed its call may release it */
+    if (!sk_runtime_enter(rt)) return -ESHUTDOWN;
+    bool stopping = sk_load_rlx(&rt->stopping) != 0;
     if (!stopping) arm_first(t, w, false, first, period);
-    sk_runtime_exit(t->rt);
+    sk_runtime_exit(rt);
     return stopping ? -ESHUTDOWN : 0;
 }
 
@@ -293,10 +301,15 @@ static sk_alarm_end send_tick(skua_ticker *t, sk_worker *w, sk_waiter **who)
 /* Under the lock: makes the task of a call. */
 static sk_alarm_end send_task(skua_ticker *t, sk_worker *w)
 {
-    int error = 0;
-    sk_task *task = sk_task_new(sk_local_self(), &t->rt->owner, make_call, t, false, SK_ACTIVE, &error);
+    /* As from outside, whoever we are: no task that is counted need be there while we ring, so the runtime may be
+       stopping at this moment. */
+    bool counted = sk_birth_count(NULL, &t->rt->owner);
+    sk_task *task = counted ? sk_task_new_counted(&t->rt->owner, make_call, t) : NULL;
     sk_slot_settle(&t->alarm.slot);
-    if (error == -ENOMEM) arm_at(t, w, sk_deadline_after(sk_clock_ns(), AGAIN_NS));
+    if (counted && !task) {
+        arm_at(t, w, sk_deadline_after(sk_clock_ns(), AGAIN_NS));
+        sk_birth_take_back(&t->rt->owner);
+    }
     if (!task) return SK_ALARM_DONE;
     t->armed = false;
     t->next = (skua_task){task, sk_load_rlx(&task->state.serial)};
@@ -343,7 +356,7 @@ static sk_alarm_end ring(sk_alarm *alarm, sk_worker *w, uint64_t round)
 static int after_call(void *arg)
 {
     skua_ticker *t = (skua_ticker *)arg;
-    take(t, NULL);
+    take_as_call(t);
     if (is_next(t, skua_self())) {
         t->next.ref = NULL;
         if (t->period && sk_load_rlx(&t->rt->stopping) == 0) arm_next(t, sk_worker_self());
@@ -366,7 +379,7 @@ static int make_call(void *arg)
     skua_ticker *t = (skua_ticker *)arg;
     skua_fn *fn = NULL;
     void *of_fn = NULL;
-    take(t, NULL);
+    take_as_call(t);
     if (is_next(t, skua_self())) {
         fn = t->fn;
         of_fn = t->arg;

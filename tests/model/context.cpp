@@ -135,7 +135,8 @@ struct context_world {
     void give()
     {
         sk_lock_take(&lock);
-        sk_waiter *w = sk_waiters_claim(&waiters);
+        uint32_t late = 0;
+        sk_waiter *w = sk_waiters_claim(&waiters, &late);
         if (!w) token = true;
         sk_lock_drop(&lock);
         if (w) sk_wake(w);

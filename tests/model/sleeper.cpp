@@ -50,7 +50,8 @@ struct sleep_world {
         box *o = boxes[b].operator->();
         sk_lock_take(&o->lock);
         bool orphan = o->orphan;
-        sk_waiter *waiter = sk_waiters_claim(&o->waiters);
+        uint32_t late = 0;
+        sk_waiter *waiter = sk_waiters_claim(&o->waiters, &late);
         if (waiter)
             (*(VAR_T(int) *)waiter->place)($) = 1;
         else

@@ -112,6 +112,7 @@ struct chan_world {
         sk_store_rlx(&c->count, 0u);
         sk_store_rlx(&c->closed, 0u);
         sk_store_rlx(&c->users, 1u);
+        sk_store_rlx(&c->leaving, 0u);
         c->capacity = capacity;
         c->size = sizeof(uint64_t);
         c->buffer = c->inside;

@@ -162,6 +162,7 @@ inline void ticker_world::begin(int threads, bool favoured)
     sk_store_rlx(&c->count, 0u);
     sk_store_rlx(&c->closed, 0u);
     sk_store_rlx(&c->users, 1u);
+    sk_store_rlx(&c->leaving, 0u);
     stub_clear(&c->receivers);
     stub_clear(&c->senders);
     c->capacity = 1;

@@ -426,13 +426,17 @@ static void *feed_mill(void *arg)
     return NULL;
 }
 
-static void check_snapshot(const skua_pool_counts *c, const skua_pool_counts *before, uint32_t limit)
+/* A snapshot that found somebody in the midst of something at each look, napping in between, may tell fewer that
+   are done (src/pool/QUEUE.md): all that is known of it here is that it took long. */
+#define LONG_LOOK SKUA_US(500)
+
+static void check_snapshot(const skua_pool_counts *c, const skua_pool_counts *before, uint32_t limit, uint64_t took)
 {
     SK_EXPECT_EQ(c->submitted, c->queued + c->running + c->done + c->failed + c->cancelled + c->expired + c->dropped);
     SK_EXPECT(c->running <= limit);
     SK_EXPECT_EQ(c->free, limit - c->running);
     SK_EXPECT(c->submitted >= before->submitted);
-    SK_EXPECT(c->done >= before->done);
+    SK_EXPECT(c->done >= before->done || took >= LONG_LOOK);
     SK_EXPECT(c->failed >= before->failed);
     SK_EXPECT(c->retried >= before->retried);
 }
@@ -449,14 +453,16 @@ static void snapshots_agree(uint32_t limit, uint32_t queue, bool retries)
     SK_EXPECT_EQ(pthread_create(&feeder, NULL, feed_mill, &m), 0);
     skua_pool_counts before = {0}, c = {0};
     while (sk_gate_now(&over) == 0) {
+        uint64_t start = skua_now();
         SK_EXPECT_EQ(skua_pool_stats(m.pool, &c), 0);
-        check_snapshot(&c, &before, limit);
+        check_snapshot(&c, &before, limit, skua_now() - start);
+        if (c.done < before.done) c.done = before.done;
         before = c;
     }
     pthread_join(feeder, NULL);
     SK_EXPECT_EQ(skua_pool_wait(m.pool, SKUA_S(PATIENCE_S)), 0);
     SK_EXPECT_EQ(skua_pool_stats(m.pool, &c), 0);
-    check_snapshot(&c, &before, limit);
+    check_snapshot(&c, &before, limit, 0);
     SK_EXPECT(c.running == 0 && c.queued == 0);
     SK_EXPECT_EQ(skua_pool_release(m.pool), 0);
     SK_EXPECT_EQ(skua_runtime_release(rt), 0);

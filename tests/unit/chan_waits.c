@@ -5,6 +5,7 @@
 #include "support/channels.h"
 
 #include "base/fault.h"
+#include "runtime/sched.h"
 #include "skua/select.h"
 
 /* ---- who gives up ---- */
@@ -210,6 +211,54 @@ static int compute(void *arg)
     for (uint64_t since = skua_now(); skua_now() - since < SKUA_US(500);) {
     }
     return arg ? 0 : 1;
+}
+
+/* ---- a waker that comes late ---- */
+
+typedef struct twice {
+    skua_chan *c;
+    sk_atomic(sk_task *) task;
+} twice;
+
+/* As a join whose task has just ended: the generation is known to others, and the park is refused. */
+static bool refuse_park(const sk_wait *wait, sk_task *t, uint64_t generation)
+{
+    (void)wait;
+    sk_store_rlx(&t->join_generation, generation);
+    return false;
+}
+
+static int wait_twice(void *arg)
+{
+    twice *l = (twice *)arg;
+    sk_worker *w = sk_worker_self();
+    sk_wait wait = {refuse_park, NULL, NULL, 0, "join", NULL};
+    int value = -1;
+    SK_EXPECT_EQ(sk_park(w, &wait, SK_NEVER), SK_WHY_WAKE);
+    sk_store_rel(&l->task, sk_worker_self()->task);
+    SK_EXPECT_EQ(skua_chan_recv(l->c, &value), 0);
+    return value;
+}
+
+/* Whoever is slow to wake it from the first wait does not end the second. */
+SK_TEST(chan_waits, a_refused_park_is_over_for_all)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    twice l = {.c = sk_ints(0)};
+    skua_task task;
+    skua_task_options o = {.runtime = rt};
+    int value = 42, result = 0;
+    SK_EXPECT_EQ(skua_spawn_with(&task, &o, wait_twice, &l), 0);
+    SK_EVENTUALLY(sk_load_acq(&l.task) != NULL);
+    sk_task *t = sk_load_acq(&l.task);
+    SK_EVENTUALLY(sk_phase_of(sk_load_acq(&t->state.word)) == SK_PARKED);
+    sk_wake_joiner(NULL, sk_join_word(0, t, SK_JOIN_TASK));
+    SK_EXPECT_EQ(sk_phase_of(sk_load_acq(&t->state.word)), SK_PARKED);
+    SK_EXPECT_EQ(skua_chan_send(l.c, &value), 0);
+    SK_EXPECT_EQ(skua_join(task, &result), 0);
+    SK_EXPECT_EQ(result, 42);
+    SK_EXPECT_EQ(skua_chan_release(l.c), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
 /* A receiver whose time is over is served or late, and never both. */
@@ -432,6 +481,56 @@ static int steal_after_close(void *arg)
     } while (result == 0);
     SK_EXPECT_EQ(result, -EPIPE);
     return 0;
+}
+
+/* A wait has been cancelled, and its task comes to leave the queue when the channel has been closed and released: it
+   keeps the memory until then. */
+SK_TEST(chan_waits, who_comes_too_late_to_be_closed_upon_has_the_channel_still)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    for (int i = 0; i < 20; i++) {
+        skua_chan *c = sk_ints(0), *next[4];
+        sk_party p = {.c = c, .value = 9};
+        sk_holder h = {0};
+        sk_party_waits_to_receive(&p, rt);
+        skua_task hog = sk_hold_worker(rt, &h); /* it cannot go on yet */
+        SK_EXPECT_EQ(skua_cancel(p.task), 0);
+        SK_EXPECT_EQ(skua_chan_close(c), 0);
+        SK_EXPECT_EQ(skua_chan_release(c), 0);
+        for (int k = 0; k < 4; k++) SK_EXPECT((next[k] = sk_ints(0)) != c);
+        sk_let_worker_go(&h, hog);
+        SK_EXPECT_EQ(sk_party_end(&p), -ECANCELED);
+        SK_EXPECT_EQ(p.value, 9);
+        for (int k = 0; k < 4; k++) SK_EXPECT_EQ(skua_chan_release(next[k]), 0);
+    }
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
+}
+
+/* Nor does it stand for a user who could see to those who wait. */
+SK_TEST(chan_waits, not_released_under_who_waits_beside_one_who_leaves)
+{
+    skua_runtime *rt = sk_runtime_of(1);
+    skua_chan *c = sk_ints(0);
+    sk_party p[3];
+    sk_holder h = {0};
+    int value = 5;
+    for (int i = 0; i < 3; i++) {
+        p[i] = (sk_party){.c = c};
+        sk_party_go(&p[i], rt, sk_party_receives);
+        SK_EVENTUALLY(sk_receivers_in(c) == (size_t)i + 1);
+    }
+    skua_task hog = sk_hold_worker(rt, &h);
+    SK_EXPECT_EQ(skua_cancel(p[0].task), 0);
+    SK_EXPECT_EQ(skua_chan_try_send(c, &value), 0); /* passes over the first */
+    SK_EXPECT_EQ(skua_chan_release(c), -EBUSY);
+    sk_let_worker_go(&h, hog);
+    SK_EXPECT_EQ(sk_party_end(&p[0]), -ECANCELED);
+    SK_EXPECT_EQ(sk_party_end(&p[1]), 0);
+    SK_EXPECT_EQ(skua_chan_release(c), -EBUSY);
+    SK_EXPECT_EQ(skua_chan_close(c), 0);
+    SK_EXPECT_EQ(sk_party_end(&p[2]), -EPIPE);
+    SK_EXPECT_EQ(skua_chan_release(c), 0);
+    SK_EXPECT_EQ(skua_runtime_release(rt), 0);
 }
 
 /* Senders that wait when the channel is closed have failed, all of them: there is nothing to receive from them, though
