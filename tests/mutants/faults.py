@@ -1044,6 +1044,8 @@ FAULTS = [
       "a ticker that has fired counts as active"),
     F("ticker_not_periodic", TK, "static sk_alarm_end send_tick(", "if (t->period) arm_next(t, w);", "",
       "after the first tick none comes"),
+    F("ticker_call_counted_inside", TK, "static sk_alarm_end send_task(", "sk_birth_count(NULL, &t->rt->owner)",
+      "sk_birth_count(w, &t->rt->owner)", "a call is made after the stop of its runtime has returned"),
     F("ticker_call_without_memory_lost", TK, "static sk_alarm_end send_task(",
       "arm_at(t, w, sk_deadline_after(sk_clock_ns(), AGAIN_NS));", "",
       "a call for which there is no memory is never made"),
